@@ -1,0 +1,64 @@
+"""Every field there is, with its default; the other configs state only what differs.
+
+The defaults are the published method (arXiv 2402.10435) at full size. Any field can be set on the
+command line: `--config.train.epochs=60`.
+"""
+
+from ml_collections import ConfigDict
+
+
+def get_config() -> ConfigDict:
+    """The full-size network and the published recipe."""
+    config = ConfigDict()
+    config.seed = 0  # of initialisation, sampling and augmentation
+
+    config.data = data = ConfigDict()
+    data.builder = "rendered_reid"  # "rendered_reid" or "reid_folder"
+    data.variant = "full"  # of rendered_reid: "small" or "full" (Occluded-Duke's counts)
+    data.root = ""  # of reid_folder: the folder with bounding_box_train, query, bounding_box_test
+    data.pattern = r"([-\d]+)_c(\d+)"  # identity and camera at the start of a file's base name
+    data.data_dir = ""  # where prepared data sets are kept; "" is TFDS's own choice
+    data.on_bad_image = "error"  # a file that does not decode: "error" or "skip"
+    data.image_size = (256, 128)  # height, width in pixels
+    data.cache = "auto"  # decoded images in memory: "auto" (when they fit), "memory", "none"
+    data.loader_threads = 4  # that decode, in this process
+    data.loader_processes = 0  # that decode, where nothing is cached; 0 uses the threads
+
+    config.model = model = ConfigDict()
+    model.variant = "b16"  # "b16", "s16", "ti16", "nano8", "mu"
+    model.stride = 16  # pixels between patches; smaller than the patch makes them overlap
+    model.parts = 4  # P, stripes and bands of patches
+    model.min_patches = 24  # K_min, fewest patches that DPSM keeps
+    model.drop_path = 0.1  # stochastic depth of the last block
+    model.sie = False  # side information embedding of the camera
+    model.sie_coefficient = 3.0  # its factor
+    model.dtype = "float32"  # of the computation: "float32" or "bfloat16"
+
+    config.views = views = ConfigDict()
+    views.second = "roa"  # the occluded view: "roa" (cut-outs) or "erasing" (random erasing)
+    views.occluders = ""  # folder in SA-1B-crop layout; "" takes drawn occluders
+
+    config.loss = loss = ConfigDict()
+    loss.temperature = 0.05  # of the memory's softmax
+    loss.occluded_memory = 0.3  # factor of the occluded view's memory loss
+    loss.label_smoothing = 0.0  # share of the target spread over all identities
+    loss.triplet = 0.0  # factor of the soft-margin batch-hard triplet loss
+
+    config.optim = optim = ConfigDict()
+    optim.name = "sgd"  # "sgd" or "adamw"
+    optim.lr = 0.008  # highest learning rate of the weights
+    optim.bias_lr_factor = 2.0  # by how much faster biases learn
+    optim.momentum = 0.9  # of SGD
+    optim.weight_decay = 1e-4
+    optim.warmup_epochs = 5
+
+    config.train = train = ConfigDict()
+    train.batch_size = 64  # images a step over all devices; each is seen as two views
+    train.images_per_identity = 4  # K of the P x K batches
+    train.epochs = 120
+    train.checkpoint_every = 10  # epochs
+    train.log_every = 50  # steps between lines of metrics.jsonl
+
+    config.eval = ConfigDict()
+    config.eval.batch_size = 128  # images a batch over all devices
+    return config

@@ -1,0 +1,48 @@
+"""The P x K sampling plan: which images make up which batch of an epoch."""
+
+import numpy as np
+
+
+def sampling_plan(
+    labels: np.ndarray,
+    identities_per_batch: int,
+    images_per_identity: int,
+    seed: int,
+    epoch: int,
+) -> np.ndarray:
+    """Batches of P identities with K images each; a pure function of its arguments.
+
+    The images of each identity are shuffled and cut into groups of K; what is left over waits for
+    another epoch. Batches draw P identities that still have a group, until fewer than P have one.
+    An identity with fewer than K images gives one group drawn with replacement.
+
+    Args:
+        labels: [M] identity of each image, at least P different ones.
+        identities_per_batch: P.
+        images_per_identity: K.
+
+    Returns:
+        [S, P * K] indices into labels, the K images of an identity next to each other.
+    """
+    rng = np.random.default_rng([seed, epoch])
+    groups = _shuffled_groups(rng, labels, images_per_identity)
+    batches = []
+    while len(groups) >= identities_per_batch:
+        chosen = rng.choice(len(groups), identities_per_batch, replace=False)
+        batches.append(np.concatenate([groups[i].pop() for i in chosen]))
+        groups = [g for g in groups if g]
+    return np.array(batches).reshape(-1, identities_per_batch * images_per_identity)
+
+
+def _shuffled_groups(
+    rng: np.random.Generator, labels: np.ndarray, size: int
+) -> list[list[np.ndarray]]:
+    by_identity = np.argsort(labels, kind="stable")
+    starts = np.flatnonzero(np.diff(labels[by_identity])) + 1
+    groups = []
+    for members in np.split(by_identity, starts):
+        if len(members) < size:
+            members = rng.choice(members, size)
+        members = rng.permutation(members)
+        groups.append(list(members[: len(members) // size * size].reshape(-1, size)))
+    return groups

@@ -1,0 +1,1 @@
+"""DPEFormer for occluded person re-identification (arXiv 2402.10435), in JAX and Flax."""

@@ -1,0 +1,1 @@
+"""What is computed: ViT backbone, patch selection, feature blending, heads."""

@@ -1,0 +1,53 @@
+"""FBM, the feature blending module (arXiv 2402.10435, section 3.3)."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from dpeformer_jax.model.vit import TORCH_UNIFORM, Mlp
+
+SEGMENT = 16  # channels of one token; a feature of D channels becomes D / 16 tokens
+HEADS = 2
+
+
+class FeatureBlending(nn.Module):
+    """Lets one part look up what it misses in the global feature: [B, D] x [B, D] -> [B, D].
+
+    Both vectors are cut into tokens of 16 channels; the part's tokens attend to the global's.
+    """
+
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(self, part: jax.Array, global_token: jax.Array) -> jax.Array:
+        batch, width = part.shape
+        place = self.param("pos_embed", nn.initializers.zeros, (width // SEGMENT, SEGMENT))
+        x = part.reshape(batch, -1, SEGMENT) + place
+        y = global_token.reshape(batch, -1, SEGMENT) + place
+        x = x + self._attend(self._norm("norm1")(x), self._norm("norm2")(y))
+        x = x + Mlp(SEGMENT, self.dtype, TORCH_UNIFORM, name="mlp")(self._norm("norm3")(x))
+        return x.reshape(batch, width)
+
+    def _norm(self, name: str) -> nn.LayerNorm:
+        return nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name=name)
+
+    def _attend(self, query: jax.Array, source: jax.Array) -> jax.Array:
+        def dense(features: int, name: str, use_bias: bool = False) -> nn.Dense:
+            return nn.Dense(features, use_bias, self.dtype, kernel_init=TORCH_UNIFORM, name=name)
+
+        def heads(x: jax.Array) -> jax.Array:
+            return x.reshape(*x.shape[:-1], HEADS, SEGMENT // HEADS)
+
+        k, v = jnp.split(dense(2 * SEGMENT, "kv")(source), 2, axis=-1)
+        mixed = jax.nn.dot_product_attention(heads(dense(SEGMENT, "q")(query)), heads(k), heads(v))
+        return dense(SEGMENT, "proj", use_bias=True)(mixed.reshape(query.shape))
+
+
+# One module with its own weights for each part: parts [B, P, D], global [B, D] -> [B, P, D].
+PartBlending = nn.vmap(
+    FeatureBlending,
+    in_axes=(1, None),
+    out_axes=1,
+    variable_axes={"params": 0},
+    split_rngs={"params": True},
+)

@@ -1,0 +1,90 @@
+"""DPSM, the dynamic patch token selection (arXiv 2402.10435, section 3.2). Pure jnp.
+
+Every image chooses its own number of patches, yet all shapes are static: a choice is expressed as
+a rank for every patch, and pooling the chosen ones is a product with a weight matrix.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Selection(NamedTuple):
+    """Which patches of each image show the person.
+
+    proxy: [B] the patch most similar to the global token.
+    count: [B] K, how many patches are kept.
+    rank: [B, N] place of each patch in falling similarity to the proxy; kept where rank < count.
+    """
+
+    proxy: jax.Array
+    count: jax.Array
+    rank: jax.Array
+
+    @property
+    def kept(self) -> jax.Array:
+        """[B, N] bool."""
+        return self.rank < self.count[:, None]
+
+
+def select_patches(global_token: jax.Array, patches: jax.Array, min_patches: int) -> Selection:
+    """Keeps the patches above the largest drop in similarity to the proxy patch.
+
+    As in the released program the count is the index of the drop counted from 0, one fewer than
+    lie above it, and at least `min_patches`. No gradient flows through the choice. Similarities
+    are unnormalised products in float32 whatever the compute dtype.
+
+    Args:
+        global_token: [B, D].
+        patches: [B, N, D].
+        min_patches: smallest K, at most N.
+    """
+    global_token, patches = jax.lax.stop_gradient((global_token, patches))
+    patches = patches.astype(jnp.float32)
+    exact = jax.lax.Precision.HIGHEST  # a GPU's default (TF32) would reorder near neighbours
+    affinity = jnp.einsum("bd,bnd->bn", global_token.astype(jnp.float32), patches, precision=exact)
+    proxy = jnp.argmax(affinity, axis=1)
+    proxy_token = jnp.take_along_axis(patches, proxy[:, None, None], axis=1)[:, 0]
+    similarity = jnp.einsum("bd,bnd->bn", proxy_token, patches, precision=exact)
+    order = jnp.argsort(similarity, axis=1, descending=True, stable=True)
+    falling = jnp.take_along_axis(similarity, order, axis=1)
+    drops = falling[:, :-1] - falling[:, 1:]
+    count = jnp.maximum(jnp.argmax(drops, axis=1), min_patches)
+    return Selection(proxy, count, rank=jnp.argsort(order, axis=1))
+
+
+def pooling_weights(count: jax.Array | int, position: jax.Array, parts: int) -> jax.Array:
+    """Adaptive average pooling of positions 0..count-1 to `parts` bins, as a matrix.
+
+    Bin i covers floor(i * count / parts) .. ceil((i + 1) * count / parts) - 1. Positions from
+    `count` on get no weight.
+
+    Args:
+        count: [...] or scalar, how many positions are pooled, at least `parts`.
+        position: [..., N] the position of each token.
+        parts: number of bins.
+
+    Returns:
+        [..., parts, N] weights; the rows add up to 1.
+    """
+    count = jnp.asarray(count)[..., None]
+    bins = jnp.arange(parts)
+    first = bins * count // parts
+    end = -(-(bins + 1) * count // parts)
+    position = position[..., None, :]
+    inside = (first[..., None] <= position) & (position < end[..., None])
+    return inside / (end - first)[..., None]
+
+
+def pool_stripes(patches: jax.Array, parts: int) -> jax.Array:
+    """Mean of each of `parts` stripes of the raster order: [B, N, D] -> [B, P, D] float32."""
+    tokens = patches.shape[1]
+    weights = pooling_weights(tokens, jnp.arange(tokens), parts)
+    return jnp.einsum("pn,bnd->bpd", weights, patches.astype(jnp.float32))
+
+
+def pool_selected(patches: jax.Array, selection: Selection, parts: int) -> jax.Array:
+    """Mean of each band of similarity rank among the kept patches: [B, N, D] -> [B, P, D] f32."""
+    weights = pooling_weights(selection.count, selection.rank, parts)
+    return jnp.einsum("bpn,bnd->bpd", weights, patches.astype(jnp.float32))

@@ -1,0 +1,159 @@
+"""Vision Transformer backbone (method of arXiv 2402.10435, section 3.1; ViT of arXiv 2010.11929).
+
+Module and parameter names follow timm, so that conversion of its weights is a plain table.
+"""
+
+import dataclasses
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+TRUNCATED_NORMAL = nn.initializers.truncated_normal(0.02)
+# torch's default for a convolution: uniform in +- 1 / sqrt(fan_in).
+TORCH_UNIFORM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
+
+
+@dataclasses.dataclass(frozen=True)
+class Variant:
+    """Size of a backbone: `patch` in pixels, the MLP is four times as wide as the tokens."""
+
+    width: int
+    depth: int
+    heads: int
+    patch: int
+
+
+VARIANTS = {
+    "b16": Variant(width=768, depth=12, heads=12, patch=16),
+    "s16": Variant(width=384, depth=12, heads=6, patch=16),
+    "ti16": Variant(width=192, depth=12, heads=3, patch=16),
+    "nano8": Variant(width=128, depth=4, heads=4, patch=8),
+    "mu": Variant(width=32, depth=2, heads=2, patch=16),
+}
+
+
+def patch_grid(image_size: tuple[int, int], patch: int, stride: int) -> tuple[int, int]:
+    """Rows and columns of patches on an image of (height, width) pixels, without padding."""
+    height, width = image_size
+    return (height - patch) // stride + 1, (width - patch) // stride + 1
+
+
+def drop_path(x: jax.Array, rate: float, keys: jax.Array) -> jax.Array:
+    """Stochastic depth (arXiv 1603.09382): drops whole examples of a residual branch.
+
+    x: [B, T, D]; keys: [B], one random key an example, so that the choice depends on the example
+    and not on how the batch is spread over devices. Kept examples are divided by 1 - rate.
+    """
+    keep = jax.vmap(lambda key: jax.random.bernoulli(key, 1 - rate))(keys)
+    return jnp.where(keep[:, None, None], x / (1 - rate), 0)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one projection for query, key and value: [B, T, D]."""
+
+    heads: int
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        batch, tokens, width = x.shape
+        dense = {"dtype": self.dtype, "kernel_init": TRUNCATED_NORMAL}
+        qkv = nn.Dense(3 * width, name="qkv", **dense)(x)
+        q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, self.heads, -1), 2, 0)
+        mixed = jax.nn.dot_product_attention(q, k, v)
+        return nn.Dense(width, name="proj", **dense)(mixed.reshape(batch, tokens, width))
+
+
+class Mlp(nn.Module):
+    """Two dense layers with the exact (erf) GELU between them: [..., D]."""
+
+    hidden: int
+    dtype: jnp.dtype
+    kernel_init: nn.initializers.Initializer = TRUNCATED_NORMAL
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        dense = {"dtype": self.dtype, "kernel_init": self.kernel_init}
+        hidden = nn.gelu(nn.Dense(self.hidden, name="fc1", **dense)(x), approximate=False)
+        return nn.Dense(x.shape[-1], name="fc2", **dense)(hidden)
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: [B, T, D]."""
+
+    heads: int
+    drop_path: float
+    dtype: jnp.dtype
+
+    @nn.compact
+    def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
+        def dropped(branch: jax.Array, index: int) -> jax.Array:
+            if keys is None or self.drop_path == 0:
+                return branch
+            branch_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
+            return drop_path(branch, self.drop_path, branch_keys)
+
+        def norm(name: str) -> nn.LayerNorm:
+            return nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name=name)
+
+        x = x + dropped(Attention(self.heads, self.dtype, name="attn")(norm("norm1")(x)), 0)
+        return x + dropped(Mlp(4 * x.shape[-1], self.dtype, name="mlp")(norm("norm2")(x)), 1)
+
+
+class VisionTransformer(nn.Module):
+    """ViT without a classifier; returns all tokens after the final norm.
+
+    Attributes:
+        variant: width, depth, heads, patch.
+        stride: pixels between neighbouring patches; smaller than the patch makes them overlap.
+        drop_path: stochastic depth of the last block; it grows linearly from 0 in the first.
+        sides: rows of the side information embedding (SIE, arXiv 2102.04378 section 3.3): the
+            number of cameras, of views, or of cameras x views; 0 switches it off.
+        side_coefficient: the factor lambda of the SIE.
+        dtype: of the computation; parameters are always float32.
+    """
+
+    variant: Variant
+    stride: int
+    drop_path: float = 0.0
+    sides: int = 0
+    side_coefficient: float = 3.0
+    dtype: jnp.dtype = jnp.float32
+
+    @nn.compact
+    def __call__(
+        self, images: jax.Array, side: jax.Array | None = None, keys: jax.Array | None = None
+    ) -> jax.Array:
+        """Tokens [B, 1 + N, D], the class token first, then the patches in raster order.
+
+        Args:
+            images: [B, H, W, 3], normalised.
+            side: [B], row of the SIE for each image; needed where `sides` is not 0.
+            keys: [B] random keys for the stochastic depth; None (evaluation) drops nothing.
+        """
+        width, patch = self.variant.width, self.variant.patch
+        patches = nn.Conv(
+            width,
+            (patch, patch),
+            strides=self.stride,
+            padding="VALID",
+            dtype=self.dtype,
+            kernel_init=TORCH_UNIFORM,
+            name="patch_embed",
+        )(images)
+        patches = patches.reshape(len(images), -1, width)
+        cls_token = self.param("cls_token", TRUNCATED_NORMAL, (1, 1, width))
+        x = jnp.concatenate([jnp.broadcast_to(cls_token, (len(images), 1, width)), patches], axis=1)
+        x = x + self.param("pos_embed", TRUNCATED_NORMAL, (1, x.shape[1], width))
+        if self.sides:
+            table = self.param("sie_embed", TRUNCATED_NORMAL, (self.sides, 1, width))
+            x = x + self.side_coefficient * table[side]
+        x = x.astype(self.dtype)
+        for depth in range(self.variant.depth):
+            rate = self.drop_path * depth / max(self.variant.depth - 1, 1)
+            block_keys = (
+                None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, depth)
+            )
+            x = Block(self.variant.heads, rate, self.dtype, name=f"blocks_{depth}")(x, block_keys)
+        return nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="norm")(x)

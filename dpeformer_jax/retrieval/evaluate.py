@@ -1,0 +1,121 @@
+"""From a network and a test set to scores. Every image counts once."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+from tqdm import tqdm
+
+from dpeformer_jax.devices import prefetch, replicated
+from dpeformer_jax.model.dpeformer import DPEFormer
+from dpeformer_jax.model.pixels import from_uint8, normalize
+from dpeformer_jax.retrieval import metrics
+
+COLUMNS = ("mAP", "mINP", *(f"rank{k}" for k in metrics.RANKS))
+
+
+class Images(Protocol):
+    """Labelled images, as evaluation needs them.
+
+    identities, cameras: [M] int. `ordered(batch_size)` yields every image once in order, as
+    {"image": uint8 [B, H, W, 3], "camera": [B], "label": [B], "mask": [B] bool}, the last batch
+    padded; `camera` is the row of the SIE, -1 for a camera without one.
+    """
+
+    identities: np.ndarray
+    cameras: np.ndarray
+
+    def ordered(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]: ...
+
+
+class FeatureExtractor:
+    """The network in evaluation mode over whole sets of images, compiled once."""
+
+    def __init__(self, model: DPEFormer, mesh: Mesh, batch_size: int):
+        def features(variables: Any, image: jax.Array, side: jax.Array) -> dict[str, jax.Array]:
+            outputs = model.apply(variables, normalize(from_uint8(image)), side)
+            return {"holistic": outputs.holistic, "parts": outputs.parts}
+
+        self._features = jax.jit(features, out_shardings=replicated(mesh))
+        self._mesh = mesh
+        self.batch_size = batch_size
+
+    def batches(self, variables: Any, images: Images, title: str) -> Iterator[tuple[Any, Any]]:
+        """Yields (features on the device, batch), with a progress bar on a terminal."""
+        batches = prefetch(images.ordered(self.batch_size), self._mesh)
+        total = -(-len(images.identities) // self.batch_size)
+        for batch in tqdm(batches, desc=title, total=total, unit="batch", disable=None):
+            yield self._features(variables, batch["image"], batch["camera"]), batch
+
+    def __call__(self, variables: Any, images: Images, title: str) -> dict[str, np.ndarray]:
+        """L2-normalised features of all images: holistic, parts [M, P * D], concat [M, 2 P * D].
+
+        The concatenation gives both features the same weight.
+        """
+        found: list[dict[str, np.ndarray]] = []
+        waiting = None
+        for features, batch in self.batches(variables, images, title):
+            found += [] if waiting is None else [_fetch(*waiting)]
+            waiting = features, batch["mask"]
+        found.append(_fetch(*waiting))
+        holistic, parts = (
+            metrics.normalize(np.concatenate([f[name] for f in found]))
+            for name in ("holistic", "parts")
+        )
+        concat = metrics.normalize(np.concatenate([holistic, parts], axis=1))
+        return {"holistic": holistic, "parts": parts, "concat": concat}
+
+
+def evaluate(
+    extractor: FeatureExtractor, variables: Any, query: Images, gallery: Images
+) -> dict[str, Any]:
+    """Scores of one test set: {"holistic" | "parts" | "concat": {mAP, ...}, "queries_used", ...}.
+
+    Raises:
+        ValueError: no query has a match in the gallery.
+    """
+    query_features = extractor(variables, query, "query")
+    gallery_features = extractor(variables, gallery, "gallery")
+    result: dict[str, Any] = {}
+    for name, features in query_features.items():
+        scores = metrics.score(
+            features,
+            gallery_features[name],
+            query.identities,
+            gallery.identities,
+            query.cameras,
+            gallery.cameras,
+        )
+        result[name] = scores.as_dict()
+    result["queries_used"] = scores.queries_used
+    result["queries_skipped"] = scores.queries_skipped
+    return result
+
+
+def table(report: Mapping[str, Any]) -> str:
+    """The content of eval.json as text, scores in percent."""
+    lines = [f"{'data set':20} {'feature':10}" + "".join(f"{c:>8}" for c in COLUMNS)]
+    for name, result in report["datasets"].items():
+        for feature in ("holistic", "parts", "concat"):
+            cells = "".join(f"{100 * result[feature][c]:8.1f}" for c in COLUMNS)
+            lines.append(f"{name:20} {feature:10}{cells}")
+        used, skipped = result["queries_used"], result["queries_skipped"]
+        lines.append(f"{name:20} {used} queries used, {skipped} skipped (no match left)")
+    return "\n".join(lines)
+
+
+def write_report(path: Path, report: Mapping[str, Any]) -> None:
+    """Writes eval.json whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(report, indent=2) + "\n")
+    os.replace(partial, path)
+
+
+def _fetch(features: dict[str, jax.Array], mask: jax.Array) -> dict[str, np.ndarray]:
+    mask = np.asarray(mask)
+    return {name: np.asarray(value)[mask] for name, value in features.items()}

@@ -1,0 +1,1 @@
+"""How it learns: views, losses, memory bank, optimiser, the loop."""

@@ -1,0 +1,71 @@
+"""From a config to the parts of a run: the only place where the package reads one."""
+
+import dataclasses
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from dpeformer_jax.devices import data_mesh, replicated
+from dpeformer_jax.model.dpeformer import DPEFormer
+from dpeformer_jax.model.vit import VARIANTS
+from dpeformer_jax.retrieval.evaluate import FeatureExtractor
+from dpeformer_jax.training.losses import LossWeights
+from dpeformer_jax.training.optim import Schedule, optimizer
+from dpeformer_jax.training.state import TrainState, initial_state
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What a run is made of; `config` serves its numbers (epochs, intervals)."""
+
+    config: ConfigDict
+    mesh: Mesh
+    model: DPEFormer
+    tx: optax.GradientTransformationExtraArgs
+    schedule: Schedule
+    loss_weights: LossWeights
+    extractor: FeatureExtractor
+
+    def fresh_state(self) -> TrainState:
+        """Random parameters from the config's seed, on all devices."""
+        size = tuple(self.config.data.image_size)
+
+        def create(key: jax.Array) -> TrainState:
+            return initial_state(key, self.model, self.tx, size)
+
+        create = jax.jit(create, out_shardings=replicated(self.mesh))
+        return create(jax.random.key(self.config.seed))
+
+
+def build(config: ConfigDict, num_classes: int, num_cameras: int) -> Experiment:
+    """Builds the network and all that trains it for a training set of that many identities."""
+    model = _model(config.model, num_classes, num_cameras)
+    optim = config.optim
+    mesh = data_mesh()
+    return Experiment(
+        config=config,
+        mesh=mesh,
+        model=model,
+        tx=optimizer(optim.name, optim.weight_decay, optim.momentum),
+        schedule=Schedule(optim.lr, optim.bias_lr_factor, config.train.epochs, optim.warmup_epochs),
+        loss_weights=LossWeights(**config.loss.to_dict()),
+        extractor=FeatureExtractor(model, mesh, config.eval.batch_size),
+    )
+
+
+def _model(fields: Any, num_classes: int, num_cameras: int) -> DPEFormer:
+    return DPEFormer(
+        variant=VARIANTS[fields.variant],
+        stride=fields.stride,
+        num_classes=num_classes,
+        parts=fields.parts,
+        min_patches=fields.min_patches,
+        drop_path=fields.drop_path,
+        sides=num_cameras if fields.sie else 0,
+        side_coefficient=fields.sie_coefficient,
+        dtype=jnp.dtype(fields.dtype),
+    )

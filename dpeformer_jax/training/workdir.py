@@ -1,0 +1,65 @@
+"""The folder of one run: its config, and the promise not to mix two runs in it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from dpeformer_jax.errors import ConfigError
+
+# Fields that change neither the network nor its training.
+FREE = (
+    "data.cache",
+    "data.data_dir",
+    "data.loader_processes",
+    "data.loader_threads",
+    "data.root",
+    "eval.batch_size",
+    "train.checkpoint_every",
+    "train.log_every",
+)
+
+
+def open_workdir(workdir: Path, config: ConfigDict) -> None:
+    """Makes the folder and writes config.json, or checks that it holds a run of this config.
+
+    Raises:
+        ConfigError: the folder holds a run of another config, or cannot be written.
+    """
+    path = workdir / "config.json"
+    fields = json.loads(config.to_json())
+    if path.exists():
+        _refuse_changes(path, _flatten(json.loads(path.read_text())), _flatten(fields))
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(fields, indent=2) + "\n")
+        os.replace(partial, path)
+    except OSError as error:
+        raise ConfigError(f"--workdir={workdir} cannot be written: {error}") from error
+
+
+def _refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    missing = "(no such field)"
+    changes = [
+        f"config.{name}: {old.get(name, missing)} -> {new.get(name, missing)}"
+        for name in sorted(old.keys() | new.keys())
+        if name not in FREE and old.get(name, missing) != new.get(name, missing)
+    ]
+    if changes:
+        raise ConfigError(
+            f"{path} is of a run with another config, which this one would continue: "
+            f"{'; '.join(changes)}. Choose another --workdir, or the old values"
+        )
+
+
+def _flatten(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat

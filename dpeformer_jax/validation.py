@@ -1,0 +1,124 @@
+"""Checks a config before anything is built, so that a mistake costs seconds."""
+
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.model.vit import VARIANTS, patch_grid
+
+CHOICES = {
+    "data.builder": ("rendered_reid", "reid_folder"),
+    "data.on_bad_image": ("error", "skip"),
+    "data.cache": ("auto", "memory", "none"),
+    "model.variant": tuple(VARIANTS),
+    "model.dtype": ("float32", "bfloat16"),
+    "views.second": ("roa", "erasing"),
+    "optim.name": ("sgd", "adamw"),
+}
+# field: (smallest, largest) value; None is no bound.
+RANGES = {
+    "data.loader_threads": (1, None),
+    "data.loader_processes": (0, None),
+    "model.stride": (1, None),
+    "model.parts": (1, None),
+    "model.drop_path": (0, 0.99),
+    "loss.temperature": (1e-6, None),
+    "loss.occluded_memory": (0, None),
+    "loss.label_smoothing": (0, 0.99),
+    "loss.triplet": (0, None),
+    "optim.lr": (1e-12, None),
+    "optim.bias_lr_factor": (0, None),
+    "optim.momentum": (0, 0.9999),
+    "optim.weight_decay": (0, None),
+    "optim.warmup_epochs": (0, None),
+    "train.images_per_identity": (2, None),
+    "train.epochs": (1, None),
+    "train.checkpoint_every": (1, None),
+    "train.log_every": (1, None),
+    "eval.batch_size": (1, None),
+}
+
+
+def validate(config: ConfigDict, devices: int) -> None:
+    """Raises ConfigError for the first value that cannot work. devices: how many will be used."""
+    for name, choices in CHOICES.items():
+        value = _field(config, name)
+        if value not in choices:
+            raise ConfigError(
+                f"config.{name} = {value!r} is not one of {', '.join(map(repr, choices))}"
+            )
+    for name, (low, high) in RANGES.items():
+        value = _field(config, name)
+        if value < low or (high is not None and value > high):
+            bounds = f"at least {low}" + ("" if high is None else f" and at most {high}")
+            raise ConfigError(f"config.{name} = {value} must be {bounds}")
+    _check_patches(config)
+    _check_batches(config, devices)
+    _check_folders(config)
+
+
+def _check_patches(config: ConfigDict) -> None:
+    size = config.data.image_size
+    if len(size) != 2 or min(size) < 1:
+        raise ConfigError(f"config.data.image_size = {size} must be (height, width) in pixels")
+    variant = VARIANTS[config.model.variant]
+    stride = config.model.stride
+    if stride > variant.patch:
+        raise ConfigError(
+            f"config.model.stride = {stride} leaves gaps between patches of {variant.patch} "
+            f"pixels (config.model.variant = {config.model.variant!r}); it must be at most that"
+        )
+    if min(size) < variant.patch:
+        raise ConfigError(
+            f"config.data.image_size = {size} is smaller than one patch of {variant.patch} pixels"
+        )
+    if stride == variant.patch and any(side % variant.patch for side in size):
+        fitting = tuple(max(side // variant.patch, 1) * variant.patch for side in size)
+        raise ConfigError(
+            f"config.data.image_size = {size} is not divisible by the patch of {variant.patch} "
+            f"pixels (config.model.variant = {config.model.variant!r}); {fitting} is"
+        )
+    rows, columns = patch_grid(size, variant.patch, stride)
+    if not config.model.parts <= config.model.min_patches <= rows * columns:
+        raise ConfigError(
+            f"config.model.min_patches = {config.model.min_patches} must lie between "
+            f"config.model.parts = {config.model.parts} and the {rows * columns} patches "
+            f"({rows} x {columns}) of an image of {size} pixels"
+        )
+
+
+def _check_batches(config: ConfigDict, devices: int) -> None:
+    batch, group = config.train.batch_size, config.train.images_per_identity
+    if batch % group or batch < 2 * group:
+        raise ConfigError(
+            f"config.train.batch_size = {batch} must be P x K with K = "
+            f"config.train.images_per_identity = {group} and P at least 2, for example "
+            f"{max(batch // group, 2) * group}"
+        )
+    for name in ("train.batch_size", "eval.batch_size"):
+        value = _field(config, name)
+        if value % devices:
+            raise ConfigError(
+                f"config.{name} = {value} is not divisible by the {devices} devices that share it; "
+                f"{-(-value // devices) * devices} is"
+            )
+
+
+def _check_folders(config: ConfigDict) -> None:
+    if config.data.builder == "reid_folder" and not config.data.root:
+        raise ConfigError(
+            "config.data.root is empty: config.data.builder = 'reid_folder' needs the folder that "
+            "holds bounding_box_train, query and bounding_box_test"
+        )
+    occluders = config.views.occluders
+    if occluders and not Path(occluders).expanduser().is_dir():
+        raise ConfigError(
+            f"config.views.occluders = {occluders!r} is not a folder; expected "
+            "<image>/<object>.png cut-outs in it, or '' for drawn occluders"
+        )
+
+
+def _field(config: ConfigDict, name: str):
+    section, field = name.split(".")
+    return config[section][field]

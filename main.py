@@ -1,0 +1,71 @@
+"""Trains and scores DPEFormer: python main.py --config=configs/quickstart.py --workdir=DIR"""
+
+import sys
+from pathlib import Path
+
+import jax
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+from data.dataset import load_dataset
+from data.errors import DataError
+from data.occluders import load_cutouts
+from data.pipeline import Sampling
+from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.training import loop
+from dpeformer_jax.training.experiment import build
+from dpeformer_jax.training.occlusion import OccluderBank
+from dpeformer_jax.training.workdir import open_workdir
+from dpeformer_jax.validation import validate
+
+CONFIG = config_flags.DEFINE_config_file("config", None, "File of the config.", lock_config=True)
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and records.")
+MODE = flags.DEFINE_enum("mode", "train", ["train", "eval"], "What to do.")
+flags.mark_flags_as_required(["config", "workdir"])
+flags.FLAGS.set_default("verbosity", logging.WARNING)  # orbax tells every file it writes
+
+
+def run() -> None:
+    """Wires the data to the package."""
+    config, workdir = CONFIG.value, Path(WORKDIR.value)
+    validate(config, jax.device_count())
+    group = config.train.images_per_identity
+    sampling = Sampling(config.train.batch_size // group, group, config.seed)
+    dataset = load_dataset(config.data, sampling)
+    if dataset.skipped:
+        print(f"left out {len(dataset.skipped)} images that do not decode: {dataset.skipped}")
+    experiment = build(config, dataset.num_classes, dataset.num_cameras)
+    test_sets = [loop.TestSet(dataset.name, dataset.query, dataset.gallery)]
+    if MODE.value == "eval":
+        loop.evaluate_newest(experiment, workdir, test_sets)
+        return
+    open_workdir(workdir, config)
+    bank = None
+    if config.views.second == "roa":
+        bank = OccluderBank(*load_cutouts(config.views.occluders, tuple(config.data.image_size)))
+    loop.train(experiment, workdir, dataset.train, test_sets, bank)
+
+
+def main(_: list[str]) -> None:
+    try:
+        run()
+    except (ConfigError, DataError) as error:
+        stop(error)
+
+
+def parse_flags(arguments: list[str]) -> list[str]:
+    """absl's parser, with one sentence for a mistake in a flag or a config field."""
+    try:
+        return flags.FLAGS(arguments)
+    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        stop(error)
+
+
+def stop(error: Exception) -> None:
+    """Ends with one paragraph and exit code 2."""
+    print(f"main.py: {' '.join(str(error).split())}", file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    app.run(main, flags_parser=parse_flags)
