@@ -36,6 +36,7 @@ def get_config() -> ConfigDict:
 
     config.views = views = ConfigDict()
     views.second = "roa"  # the occluded view: "roa" (cut-outs) or "erasing" (random erasing)
+    views.padding = 10  # black pixels around the image before the random crop
     views.occluders = ""  # folder in SA-1B-crop layout; "" takes drawn occluders
 
     config.loss = loss = ConfigDict()

@@ -18,6 +18,7 @@ from data.errors import DataError
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 JUNK = -1
+READ_AT_ONCE = 256
 
 
 class Entry(NamedTuple):
@@ -110,29 +111,31 @@ class ReidFolder(tfds.core.GeneratorBasedBuilder):
         return reid_info(self, "A folder of person images in the layout of Market-1501.")
 
     def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
-        config = self.builder_config
-        root = Path(config.root)
-        return {s: self._generate_examples(scan(root, s, config.pattern)) for s in FOLDERS}
+        root, pattern = Path(self.builder_config.root), self.builder_config.pattern
+        return {split: self._generate_examples(scan(root, split, pattern)) for split in FOLDERS}
 
     def _generate_examples(self, entries: list[Entry]) -> Iterator[tuple[int, dict[str, Any]]]:
         root = Path(self.builder_config.root)
-        with ThreadPoolExecutor() as pool:
-            for index, (entry, encoded) in enumerate(
-                zip(entries, pool.map(_read, entries), strict=True)
-            ):
-                path = str(entry.path.relative_to(root))
-                if encoded is None:
-                    self.info.metadata["skipped"].append(path)
-                    continue
-                yield (
-                    index,
-                    {
-                        "image": io.BytesIO(encoded),
-                        "identity": entry.identity,
-                        "camera": entry.camera,
-                        "path": path,
-                    },
-                )
+        for index, (entry, encoded) in enumerate(_read_all(entries)):
+            path = str(entry.path.relative_to(root))
+            if encoded is None:
+                self.info.metadata["skipped"].append(path)
+                continue
+            record = {
+                "image": io.BytesIO(encoded),
+                "identity": entry.identity,
+                "camera": entry.camera,
+                "path": path,
+            }
+            yield index, record
+
+
+def _read_all(entries: list[Entry]) -> Iterator[tuple[Entry, bytes | None]]:
+    """Files in order, read by threads, READ_AT_ONCE of them in memory."""
+    with ThreadPoolExecutor() as pool:
+        for start in range(0, len(entries), READ_AT_ONCE):
+            some = entries[start : start + READ_AT_ONCE]
+            yield from zip(some, pool.map(_read, some), strict=True)
 
 
 def _read(entry: Entry) -> bytes | None:

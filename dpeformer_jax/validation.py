@@ -23,6 +23,7 @@ RANGES = {
     "model.stride": (1, None),
     "model.parts": (1, None),
     "model.drop_path": (0, 0.99),
+    "views.padding": (0, None),
     "loss.temperature": (1e-6, None),
     "loss.occluded_memory": (0, None),
     "loss.label_smoothing": (0, 0.99),

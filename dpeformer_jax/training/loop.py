@@ -60,6 +60,7 @@ def train_step(
     model: DPEFormer,
     tx: optax.GradientTransformationExtraArgs,
     weights: LossWeights,
+    padding: int,
 ) -> tuple[TrainState, Metrics]:
     """One update. Pure; without a bank of cut-outs the second view is made by random erasing.
 
@@ -69,7 +70,7 @@ def train_step(
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), places)
     view_keys, depth_keys = jnp.split(jax.vmap(partial(jax.random.split, num=3))(keys), [1], 1)
     occlude = random_erasing if bank is None else partial(realistic_occlusion, bank=bank)
-    make_views = jax.vmap(partial(two_views, occlude=occlude), out_axes=1)
+    make_views = jax.vmap(partial(two_views, padding=padding, occlude=occlude), out_axes=1)
     views = make_views(view_keys[:, 0], batch["image"])
 
     def loss_fn(params: Any):
@@ -108,6 +109,7 @@ def compile_step(experiment: Experiment):
             model=experiment.model,
             tx=experiment.tx,
             weights=experiment.loss_weights,
+            padding=experiment.config.views.padding,
         ),
         donate_argnums=0,
         out_shardings=replicated(experiment.mesh),
