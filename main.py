@@ -1,5 +1,6 @@
 """Trains and scores DPEFormer: python main.py --config=configs/quickstart.py --workdir=DIR"""
 
+import difflib
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import jax
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from configs import default
 from data.dataset import load_dataset
 from data.errors import DataError
 from data.occluders import load_cutouts
@@ -16,13 +18,12 @@ from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.occlusion import OccluderBank
 from dpeformer_jax.training.workdir import open_workdir
-from dpeformer_jax.validation import validate
+from dpeformer_jax.validation import flatten, validate
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "File of the config.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and records.")
 MODE = flags.DEFINE_enum("mode", "train", ["train", "eval"], "What to do.")
 flags.mark_flags_as_required(["config", "workdir"])
-flags.FLAGS.set_default("verbosity", logging.WARNING)  # orbax tells every file it writes
 
 
 def run() -> None:
@@ -56,9 +57,25 @@ def main(_: list[str]) -> None:
 def parse_flags(arguments: list[str]) -> list[str]:
     """absl's parser, with one sentence for a mistake in a flag or a config field."""
     try:
-        return flags.FLAGS(arguments)
-    except (flags.Error, AttributeError, KeyError, TypeError, ValueError) as error:
+        check_fields(arguments)
+        rest = flags.FLAGS(arguments)
+        if flags.FLAGS["verbosity"].using_default_value:
+            flags.FLAGS.verbosity = logging.WARNING  # at INFO orbax tells of every file
+        CONFIG.value.lock()  # raises here if the file could not be read
+        return rest
+    except (flags.Error, ConfigError, OSError) as error:
         stop(error)
+
+
+def check_fields(arguments: list[str]) -> None:
+    """Raises ConfigError for a --config.NAME that is no field; default.py names them all."""
+    config = default.get_config()
+    known = ["config", *(f"config.{name}" for name in [*config, *flatten(config.to_dict())])]
+    for argument in arguments:
+        name = argument.lstrip("-").split("=")[0]
+        if argument.startswith("-") and name.startswith("config.") and name not in known:
+            nearest = "".join(difflib.get_close_matches(name, known[1:], n=1, cutoff=0))
+            raise ConfigError(f"--{name}: there is no such field; did you mean {nearest}?")
 
 
 def stop(error: Exception) -> None:

@@ -55,7 +55,7 @@ def _read(path: Path) -> Image.Image:
     try:
         with Image.open(path) as image:
             pixels = np.array(image.convert("RGBA"))
-    except (OSError, ValueError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(f"{path}: the cut-out does not decode ({error}); remove it") from error
     black = 0 if path.suffix.lower() == ".png" else JPEG_BLACK
     pixels[..., 3][pixels[..., :3].max(axis=-1) <= black] = 0

@@ -1,6 +1,7 @@
 """Checks a config before anything is built, so that a mistake costs seconds."""
 
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -41,16 +42,28 @@ RANGES = {
 }
 
 
+def flatten(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """{"data": {"root": x}} -> {"data.root": x}."""
+    flat: dict[str, Any] = {}
+    for name, value in fields.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = value
+    return flat
+
+
 def validate(config: ConfigDict, devices: int) -> None:
     """Raises ConfigError for the first value that cannot work. devices: how many will be used."""
+    values = flatten(config.to_dict())
     for name, choices in CHOICES.items():
-        value = _field(config, name)
+        value = values[name]
         if value not in choices:
             raise ConfigError(
                 f"config.{name} = {value!r} is not one of {', '.join(map(repr, choices))}"
             )
     for name, (low, high) in RANGES.items():
-        value = _field(config, name)
+        value = values[name]
         if value < low or (high is not None and value > high):
             bounds = f"at least {low}" + ("" if high is None else f" and at most {high}")
             raise ConfigError(f"config.{name} = {value} must be {bounds}")
@@ -97,8 +110,7 @@ def _check_batches(config: ConfigDict, devices: int) -> None:
             f"config.train.images_per_identity = {group} and P at least 2, for example "
             f"{max(batch // group, 2) * group}"
         )
-    for name in ("train.batch_size", "eval.batch_size"):
-        value = _field(config, name)
+    for name, value in (("train.batch_size", batch), ("eval.batch_size", config.eval.batch_size)):
         if value % devices:
             raise ConfigError(
                 f"config.{name} = {value} is not divisible by the {devices} devices that share it; "
@@ -118,8 +130,3 @@ def _check_folders(config: ConfigDict) -> None:
             f"config.views.occluders = {occluders!r} is not a folder; expected "
             "<image>/<object>.png cut-outs in it, or '' for drawn occluders"
         )
-
-
-def _field(config: ConfigDict, name: str):
-    section, field = name.split(".")
-    return config[section][field]

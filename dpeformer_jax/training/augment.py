@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dpeformer_jax.model.pixels import from_uint8, normalize
 
 JITTER = 0.1  # largest relative change of brightness, contrast and saturation
-LUMA = jnp.array([0.299, 0.587, 0.114])  # ITU-R BT.601, the grey of a colour
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, the grey of a colour
 
 
 def color_jitter(key: jax.Array, image: jax.Array) -> jax.Array:

@@ -8,6 +8,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.validation import flatten
 
 # Fields that change neither the network nor its training.
 FREE = (
@@ -31,7 +32,7 @@ def open_workdir(workdir: Path, config: ConfigDict) -> None:
     path = workdir / "config.json"
     fields = json.loads(config.to_json())
     if path.exists():
-        _refuse_changes(path, _flatten(json.loads(path.read_text())), _flatten(fields))
+        _refuse_changes(path, flatten(json.loads(path.read_text())), flatten(fields))
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
@@ -53,13 +54,3 @@ def _refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> Non
             f"{path} is of a run with another config, which this one would continue: "
             f"{'; '.join(changes)}. Choose another --workdir, or the old values"
         )
-
-
-def _flatten(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in fields.items():
-        if isinstance(value, dict):
-            flat |= _flatten(value, f"{prefix}{name}.")
-        else:
-            flat[prefix + name] = value
-    return flat

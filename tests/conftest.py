@@ -1,0 +1,84 @@
+"""Fixtures of the data tests: a small folder of pictures and a small drawn data set."""
+
+import os
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from configs.default import get_config
+from data.builder import prepare
+from data.rendered_reid import Counts, RenderedConfig, RenderedReid
+
+MARKET = {
+    "bounding_box_train": (
+        *("2_c1_0.jpg", "2_c3_1.jpg", "2_c1_2.jpg", "2_c3_3.jpg"),
+        *("5_c1_0.jpg", "5_c3_1.jpg"),
+        *("11_c1_0.jpg", "11_c3_1.jpg", "11_c1_2.jpg"),
+        "-1_c1_0.jpg",
+    ),
+    "query": ("20_c1_0.jpg", "21_c3_0.jpg"),
+    "bounding_box_test": (
+        *("20_c3_1.jpg", "20_c2_2.jpg", "21_c1_1.jpg"),
+        *("0_c1_0.jpg", "99_c7_0.jpg", "-1_c3_0.jpg"),
+    ),
+}
+
+
+@pytest.fixture(scope="session")
+def write_image():
+    """Writes noise that follows from the file's name, in the format that its suffix says."""
+
+    def write(path, size=(20, 40)):
+        rng = np.random.default_rng(zlib.crc32(path.name.encode()))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), np.uint8)).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def market(tmp_path, write_image):
+    """A folder in Market-1501's layout: 9 training, 2 query and 5 gallery images, and junk."""
+    for folder, names in MARKET.items():
+        for name in names:
+            write_image(tmp_path / "market" / folder / name)
+    return tmp_path / "market"
+
+
+@pytest.fixture
+def fields(market, tmp_path):
+    """`config.data` for the folder `market`."""
+    fields = get_config().data
+    fields.builder = "reid_folder"
+    fields.root = str(market)
+    fields.data_dir = str(tmp_path / "prepared")
+    fields.image_size = (32, 16)
+    return fields
+
+
+@pytest.fixture(scope="session")
+def drawn_config():
+    """Drawn people, so few that they are drawn within seconds."""
+    counts = {"train": Counts(4, 16), "query": Counts(2, 4), "gallery": Counts(3, 12)}
+    return RenderedConfig(name="tiny", **counts)
+
+
+@pytest.fixture(scope="session")
+def drawn_dir(drawn_config, tmp_path_factory):
+    """A folder of prepared data sets that holds the one of `drawn_config`."""
+    folder = tmp_path_factory.mktemp("drawn")
+    prepare(RenderedReid, str(folder), config=drawn_config)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder with real pictures; DPEFORMER_DATA names it. A test that needs one may skip."""
+    folder = Path(os.environ.get("DPEFORMER_DATA", "../shared/data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real pictures: {folder} is not a folder (see DPEFORMER_DATA)")
+    return folder

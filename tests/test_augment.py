@@ -1,0 +1,51 @@
+"""The two views."""
+
+from functools import partial
+
+import jax
+import numpy as np
+
+from dpeformer_jax.training.augment import color_jitter, flip_and_shift, two_views
+
+IMAGE = np.random.default_rng(0).integers(0, 256, (32, 16, 3), np.uint8)
+
+
+def keys(count):
+    return jax.random.split(jax.random.key(0), count)
+
+
+def test_occluded_view_is_the_clean_view_with_an_occlusion():
+    views = two_views(keys(1)[0], IMAGE, 3, lambda key, image: image.at[:8].set(0.0))
+    np.testing.assert_array_equal(views[0, 8:], views[1, 8:])
+    np.testing.assert_array_equal(views[1, :8], -1.0)
+    assert views.shape == (2, 32, 16, 3) and np.abs(views).max() <= 1
+
+
+def test_a_shifted_image_is_a_crop_of_the_padded_one_or_its_mirror():
+    image = IMAGE / np.float32(255)
+    padded = [np.pad(x, ((2, 2), (2, 2), (0, 0))) for x in (image, image[:, ::-1])]
+    crops = {
+        (flip, top, left): padded[flip][top : top + 32, left : left + 16].tobytes()
+        for flip in range(2)
+        for top in range(5)
+        for left in range(5)
+    }
+    found = set()
+    for shifted in jax.vmap(partial(flip_and_shift, image=image, padding=2))(keys(200)):
+        matches = [place for place, crop in crops.items() if crop == np.asarray(shifted).tobytes()]
+        assert len(matches) == 1
+        found.add(matches[0])
+    assert {place[0] for place in found} == {0, 1} and len(found) > 30
+
+
+def test_jitter_changes_colours_within_a_tenth():
+    grey = np.full((4, 4, 3), 0.5, np.float32)
+    values = np.stack([color_jitter(key, grey) for key in keys(50)])
+    assert 0.45 - 1e-6 <= values.min() < 0.47 and 0.53 < values.max() <= 0.55 + 1e-6
+
+
+def test_views_are_a_function_of_the_key():
+    make = jax.vmap(partial(two_views, padding=3, occlude=lambda key, image: image), (0, None))
+    first, second = make(keys(3), IMAGE), make(keys(3), IMAGE)
+    np.testing.assert_array_equal(first, second)
+    assert np.abs(first[0] - first[1]).max() > 0

@@ -1,0 +1,119 @@
+"""DPSM: the choice of patches and the pooling of the chosen ones."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from released import golden
+
+from dpeformer_jax.model.selection import (
+    Selection,
+    pool_selected,
+    pool_stripes,
+    pooling_weights,
+    select_patches,
+)
+
+SCENARIOS = ("all_below", "mixed", "all_above", "single_large")
+
+
+def random_tokens(batch=5, patches=40, width=8, seed=0):
+    rng = np.random.default_rng(seed)
+    tokens = rng.standard_normal((batch, patches, width)).astype(np.float32)
+    return rng.standard_normal((batch, width)).astype(np.float32), tokens
+
+
+def chosen_one_by_one(globe, patches, min_patches):
+    """The released program's rule for one image, in plain numpy."""
+    proxy = np.argmax(patches @ globe)
+    similarity = patches @ patches[proxy]
+    order = np.argsort(-similarity, kind="stable")
+    drops = np.append(-np.diff(similarity[order]), 0)
+    return proxy, order[: max(int(np.argmax(drops)), min_patches)]
+
+
+@pytest.mark.parametrize("scenario", [*SCENARIOS, "all_equal"])
+def test_choice_equals_the_released_program(scenario):
+    values = golden("selection_synthetic.npz")
+    globe, patches = values[f"{scenario}/x_global"], values[f"{scenario}/x_local"]
+    selection = select_patches(globe, patches, min_patches=24)
+    np.testing.assert_array_equal(selection.proxy, values[f"{scenario}/anchor"])
+    raw = values[f"{scenario}/K_raw"]
+    np.testing.assert_array_equal(selection.count, np.maximum(raw, 24))
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_kept_patches_are_those_of_the_released_program_in_its_order(scenario):
+    values = golden("selection_synthetic.npz")
+    globe, patches = values[f"{scenario}/x_global"], values[f"{scenario}/x_local"]
+    selection = select_patches(globe, patches, min_patches=24)
+    for rank, count, order in zip(
+        selection.rank, selection.count, values[f"{scenario}/order"], strict=True
+    ):
+        np.testing.assert_array_equal(np.argsort(rank)[:count], order[:count])
+
+
+def test_choice_follows_the_written_rule():
+    globe, patches = random_tokens()
+    selection = select_patches(globe, patches, min_patches=6)
+    for i in range(len(globe)):
+        proxy, order = chosen_one_by_one(globe[i], patches[i], 6)
+        assert selection.proxy[i] == proxy
+        np.testing.assert_array_equal(np.argsort(selection.rank[i])[: len(order)], order)
+        np.testing.assert_array_equal(np.flatnonzero(selection.kept[i]), np.sort(order))
+
+
+@pytest.mark.parametrize(("count", "parts"), [(24, 4), (25, 4), (7, 3), (5, 5), (128, 4)])
+def test_pooling_weights_are_adaptive_average_pooling(count, parts):
+    tokens = np.random.default_rng(0).standard_normal((128, 3)).astype(np.float32)
+    weights = pooling_weights(count, jnp.arange(128), parts)
+    bins = [
+        tokens[i * count // parts : -(-(i + 1) * count // parts)].mean(axis=0)
+        for i in range(parts)
+    ]
+    np.testing.assert_allclose(weights @ tokens, np.stack(bins), atol=1e-6)
+
+
+def test_stripes_are_rows_of_the_image():
+    tokens = np.random.default_rng(1).standard_normal((2, 128, 5)).astype(np.float32)
+    expected = tokens.reshape(2, 4, 32, 5).mean(axis=2)
+    np.testing.assert_allclose(pool_stripes(tokens, 4), expected, atol=1e-6)
+
+
+def test_bands_pool_the_kept_patches_by_rank():
+    globe, patches = random_tokens()
+    selection = select_patches(globe, patches, min_patches=6)
+    pooled = pool_selected(patches, selection, parts=3)
+    for i in range(len(globe)):
+        _, order = chosen_one_by_one(globe[i], patches[i], 6)
+        count = len(order)
+        for part in range(3):
+            band = order[part * count // 3 : -(-(part + 1) * count // 3)]
+            np.testing.assert_allclose(pooled[i, part], patches[i, band].mean(0), atol=1e-5)
+
+
+def test_gradient_reaches_kept_patches_only():
+    globe, patches = random_tokens()
+
+    def pooled_sum(globe, patches):
+        selection = select_patches(globe, patches, 6)
+        return (pool_selected(patches, selection, 3) ** 2).sum()
+
+    globe_grad, patch_grad = jax.grad(pooled_sum, argnums=(0, 1))(globe, patches)
+    kept = np.asarray(select_patches(globe, patches, 6).kept)
+    assert not np.any(globe_grad)
+    np.testing.assert_array_equal(np.any(patch_grad, axis=-1), kept)
+
+
+def test_choice_is_made_in_float32_for_bfloat16_tokens():
+    globe, patches = random_tokens()
+    globe, patches = (jnp.asarray(x, jnp.bfloat16) for x in (globe, patches))
+    exact = select_patches(globe.astype(jnp.float32), patches.astype(jnp.float32), 6)
+    for ours, expected in zip(select_patches(globe, patches, 6), exact, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_kept_marks_as_many_patches_as_counted():
+    rank = jnp.array([[2, 0, 1], [0, 1, 2]])
+    selection = Selection(jnp.zeros(2, int), jnp.array([1, 3]), rank)
+    assert selection.kept.tolist() == [[False, True, False], [True, True, True]]
