@@ -50,13 +50,13 @@ def get_config() -> ConfigDict:
     optim.lr = 0.008  # highest learning rate of the weights
     optim.bias_lr_factor = 2.0  # by how much faster biases learn
     optim.momentum = 0.9  # of SGD
-    optim.weight_decay = 1e-4
-    optim.warmup_epochs = 5
+    optim.weight_decay = 1e-4  # of every parameter, biases and norms too
+    optim.warmup_epochs = 5  # of linear growth from 0.01 lr
 
     config.train = train = ConfigDict()
     train.batch_size = 64  # images a step over all devices; each is seen as two views
     train.images_per_identity = 4  # K of the P x K batches
-    train.epochs = 120
+    train.epochs = 120  # passes over the sampling plan
     train.checkpoint_every = 10  # epochs
     train.log_every = 50  # steps between lines of metrics.jsonl
 

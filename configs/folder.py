@@ -1,6 +1,8 @@
-"""Any folder of person images in Market-1501's layout, a small network from scratch on a CPU.
+"""Any folder of person pictures in Market-1501's layout; the quickstart's network from nothing.
 
 python main.py --config=configs/folder.py --config.data.root=FOLDER --workdir=runs/folder
+
+For the full-size network on a folder take configs/occluded_duke.py with the same --config.data.root.
 """
 
 from ml_collections import ConfigDict
@@ -9,7 +11,9 @@ from configs import quickstart
 
 
 def get_config() -> ConfigDict:
-    """The quickstart's network and recipe on the user's own pictures."""
+    """The quickstart's recipe, longer: about 1,300 steps on 700 pictures."""
     config = quickstart.get_config()
     config.data.builder = "reid_folder"
+    config.train.epochs = 60
+    config.train.checkpoint_every = 10
     return config

@@ -47,7 +47,7 @@ def load_dataset(fields: ConfigDict, sampling: Sampling) -> Dataset:
             f"{len(skipped)} images of {name} do not decode: {_some(skipped)}. Mend or remove "
             "them, or leave them out by config.data.on_bad_image = 'skip'"
         )
-    records = {split: _records(builder, split) for split in SPLITS}
+    records = {split: Records(builder, split) for split in SPLITS}
     check_training(records["train"].identities, sampling.identities_per_batch)
     check_test(records["query"].identities, records["gallery"].identities)
     cameras = np.unique(records["train"].cameras)
@@ -105,12 +105,6 @@ def _open(fields: ConfigDict) -> tuple[str, tfds.core.DatasetBuilder]:
         )
     name = f"rendered_reid/{fields.variant}"
     return name, prepare(RenderedReid, fields.data_dir, config=fields.variant)
-
-
-def _records(builder: tfds.core.DatasetBuilder, split: str) -> Records:
-    if not builder.info.splits[split].num_examples:
-        raise DataError(f"no image of the {split} split of {builder.info.full_name} decodes")
-    return Records(builder, split)
 
 
 def _loading(fields: ConfigDict, images: int) -> Loading:

@@ -11,7 +11,7 @@ from data.rendering import KINDS, draw_occluder
 
 DRAWN = 96  # cut-outs in a drawn bank
 DRAWN_SEED = 7  # not the seed of any data set, whose occluders are drawn by the same code
-TALL = 2.0  # height / width from which a cut-out stands beside the person
+TALL = 2.0  # height / width above which a cut-out stands beside the person
 JPEG_BLACK = 16  # a JPEG's transparent black is blurred by compression
 
 

@@ -116,9 +116,11 @@ class ReidFolder(tfds.core.GeneratorBasedBuilder):
 
     def _generate_examples(self, entries: list[Entry]) -> Iterator[tuple[int, dict[str, Any]]]:
         root = Path(self.builder_config.root)
+        damaged = 0
         for index, (entry, encoded) in enumerate(_read_all(entries)):
             path = str(entry.path.relative_to(root))
             if encoded is None:
+                damaged += 1
                 self.info.metadata["skipped"].append(path)
                 continue
             record = {
@@ -128,6 +130,10 @@ class ReidFolder(tfds.core.GeneratorBasedBuilder):
                 "path": path,
             }
             yield index, record
+        if damaged == len(entries):
+            raise DataError(
+                f"none of the {damaged} images of {entries[0].path.parent} decodes: empty split"
+            )
 
 
 def _read_all(entries: list[Entry]) -> Iterator[tuple[Entry, bytes | None]]:

@@ -101,7 +101,6 @@ def test_a_mended_file_is_read(fields, market, damaged, write_image):
     assert load(fields).skipped == []
 
 
-@pytest.mark.xfail(strict=True, reason="TFDS refuses an empty split with an AssertionError")
 @pytest.mark.parametrize("on_bad_image", ["error", "skip"])
 def test_a_split_of_damaged_files_only_is_an_error_that_names_it(fields, market, on_bad_image):
     fields.on_bad_image = on_bad_image

@@ -85,9 +85,7 @@ def test_parameters_stay_float32_and_outputs_too_under_bfloat16():
 def test_overlapping_stride_gives_more_patches():
     model = small_model(stride=12)
     size = (256, 128)
-    outputs = jax.eval_shape(
-        model.apply, variables_of(model, size), random_images(1, size=size)
-    )
+    outputs = jax.eval_shape(model.apply, variables_of(model, size), random_images(1, size=size))
     assert outputs.selected.shape == (1, 21 * 10)
 
 

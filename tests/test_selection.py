@@ -68,8 +68,7 @@ def test_pooling_weights_are_adaptive_average_pooling(count, parts):
     tokens = np.random.default_rng(0).standard_normal((128, 3)).astype(np.float32)
     weights = pooling_weights(count, jnp.arange(128), parts)
     bins = [
-        tokens[i * count // parts : -(-(i + 1) * count // parts)].mean(axis=0)
-        for i in range(parts)
+        tokens[i * count // parts : -(-(i + 1) * count // parts)].mean(axis=0) for i in range(parts)
     ]
     np.testing.assert_allclose(weights @ tokens, np.stack(bins), atol=1e-6)
 

@@ -28,7 +28,7 @@ VARIANTS = {
     "b16": Variant(width=768, depth=12, heads=12, patch=16),
     "s16": Variant(width=384, depth=12, heads=6, patch=16),
     "ti16": Variant(width=192, depth=12, heads=3, patch=16),
-    "nano8": Variant(width=128, depth=4, heads=4, patch=8),
+    "nano8": Variant(width=64, depth=2, heads=4, patch=8),
     "mu": Variant(width=32, depth=2, heads=2, patch=16),
 }
 

@@ -12,6 +12,7 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from dpeformer_jax.devices import prefetch, replicated
+from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.model.dpeformer import DPEFormer
 from dpeformer_jax.model.pixels import from_uint8, normalize
 from dpeformer_jax.retrieval import metrics
@@ -22,13 +23,15 @@ COLUMNS = ("mAP", "mINP", *(f"rank{k}" for k in metrics.RANKS))
 class Images(Protocol):
     """Labelled images, as evaluation needs them.
 
-    identities, cameras: [M] int. `ordered(batch_size)` yields every image once in order, as
-    {"image": uint8 [B, H, W, 3], "camera": [B], "label": [B], "mask": [B] bool}, the last batch
-    padded; `camera` is the row of the SIE, -1 for a camera without one.
+    identities, cameras: [M] int; sides: [M] row of the SIE, -1 for a camera without one.
+    `ordered(batch_size)` yields every image once in order, as
+    {"image": uint8 [B, H, W, 3], "camera": [B] row of the SIE, "label": [B], "mask": [B] bool}, the
+    last batch padded.
     """
 
     identities: np.ndarray
     cameras: np.ndarray
+    sides: np.ndarray
 
     def ordered(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]: ...
 
@@ -37,6 +40,8 @@ class FeatureExtractor:
     """The network in evaluation mode over whole sets of images, compiled once."""
 
     def __init__(self, model: DPEFormer, mesh: Mesh, batch_size: int):
+        self._model = model
+
         def features(variables: Any, image: jax.Array, side: jax.Array) -> dict[str, jax.Array]:
             outputs = model.apply(variables, normalize(from_uint8(image)), side)
             return {"holistic": outputs.holistic, "parts": outputs.parts}
@@ -46,7 +51,17 @@ class FeatureExtractor:
         self.batch_size = batch_size
 
     def batches(self, variables: Any, images: Images, title: str) -> Iterator[tuple[Any, Any]]:
-        """Yields (features on the device, batch), with a progress bar on a terminal."""
+        """Yields (features on the device, batch), with a progress bar on a terminal.
+
+        Raises:
+            ConfigError: the network embeds the camera, and one of the images' was not in training.
+        """
+        if self._model.sides and (images.sides < 0).any():
+            unknown = np.unique(images.cameras[images.sides < 0])
+            raise ConfigError(
+                f"{title}: cameras {unknown.tolist()} are not among those of the training set, "
+                "which config.model.sie = True needs; set it to False"
+            )
         batches = prefetch(images.ordered(self.batch_size), self._mesh)
         total = -(-len(images.identities) // self.batch_size)
         for batch in tqdm(batches, desc=title, total=total, unit="batch", disable=None):

@@ -1,0 +1,1 @@
+"""One file an experiment; default.py names every field."""

@@ -1,0 +1,59 @@
+"""Checkpoints: what is saved comes back, what is half-written is never taken."""
+
+import shutil
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dpeformer_jax.checkpoint import KEPT, Checkpoints
+from dpeformer_jax.errors import ConfigError
+
+
+def state(value, width=3):
+    return {"step": jnp.int32(value), "weights": jnp.full((width,), value, jnp.float32)}
+
+
+def save(directory, *steps):
+    checkpoints = Checkpoints(directory)
+    for step in steps:
+        checkpoints.save(step, state(step))
+    checkpoints.close()
+
+
+def test_the_newest_comes_back_bitwise(tmp_path):
+    save(tmp_path, 1, 2)
+    restored = Checkpoints(tmp_path).restore(state(0))
+    assert jax.tree.all(jax.tree.map(np.array_equal, restored, state(2)))
+
+
+def test_only_the_last_ones_stay(tmp_path):
+    save(tmp_path, *range(1, KEPT + 3))
+    steps = sorted(int(path.name) for path in tmp_path.iterdir())
+    assert steps == list(range(3, KEPT + 3))
+
+
+def test_a_half_written_one_is_never_taken(tmp_path):
+    save(tmp_path, 1)
+    shutil.copytree(tmp_path / "1", tmp_path / "2.orbax-checkpoint-tmp")
+    assert Checkpoints(tmp_path).newest == 1
+
+
+def test_a_step_that_is_saved_already_stays_as_it_is(tmp_path):
+    save(tmp_path, 1)
+    checkpoints = Checkpoints(tmp_path)
+    checkpoints.save(1, state(9))
+    checkpoints.close()
+    assert float(Checkpoints(tmp_path).restore(state(0))["weights"][0]) == 1
+
+
+def test_an_empty_folder_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="holds no checkpoint"):
+        Checkpoints(tmp_path).restore(state(0))
+
+
+def test_a_checkpoint_of_another_network_is_an_error(tmp_path):
+    save(tmp_path, 1)
+    with pytest.raises(ConfigError, match="step 1 does not fit"):
+        Checkpoints(tmp_path).restore(state(0, width=4))

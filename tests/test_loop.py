@@ -1,0 +1,178 @@
+"""The training step and loop: learning, resuming, tracing once, any number of devices."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from toy import ToyImages, toy_bank, toy_config
+
+from dpeformer_jax.checkpoint import Checkpoints
+from dpeformer_jax.training import loop
+from dpeformer_jax.training.experiment import build
+
+RATES = loop.LearningRates(1e-3, 1e-3)
+
+
+def toy_experiment(optimizer="adamw"):
+    config = toy_config()
+    config.optim.name = optimizer
+    return build(config, num_classes=4, num_cameras=2)
+
+
+def toy_tests():
+    return [loop.TestSet("toy", ToyImages(seed=1), ToyImages(seed=2))]
+
+
+def final_state(experiment, workdir):
+    return Checkpoints(workdir / "checkpoints").restore(experiment.fresh_state())
+
+
+def lines_of(workdir):
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [{k: v for k, v in line.items() if k != "images_per_second"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """One whole training of two epochs, with the jitted step it used."""
+    workdir = tmp_path_factory.mktemp("run")
+    experiment = toy_experiment()
+    steps = []
+    with pytest.MonkeyPatch.context() as patch:
+        compile_step = loop.compile_step
+        patch.setattr(loop, "compile_step", lambda e: steps.append(compile_step(e)) or steps[-1])
+        loop.train(experiment, workdir, ToyImages(), toy_tests(), toy_bank())
+    return experiment, workdir, steps[0]
+
+
+def test_workdir_holds_scores_and_metrics(run):
+    _, workdir, _ = run
+    for name, step in (("eval_initial.json", 0), ("eval.json", 6)):
+        report = json.loads((workdir / name).read_text())
+        assert report["step"] == step
+        toy = report["datasets"]["toy"]
+        assert toy["queries_used"] == 24 and toy["queries_skipped"] == 0
+        for feature in ("holistic", "parts", "concat"):
+            assert toy[feature].keys() == {"mAP", "mINP", "rank1", "rank5", "rank10", "rank20"}
+            assert all(0 <= value <= 1 for value in toy[feature].values())
+    lines = lines_of(workdir)
+    assert [line["step"] for line in lines] == [2, 4, 6]
+    assert [line["epoch"] for line in lines] == [1, 2, 2]
+    terms = {"loss", "id_features", "id_global", "id_parts", "memory_clean", "memory_occluded"}
+    assert terms | {"lr", "selected", "accuracy", "triplet"} <= lines[0].keys()
+    assert 4 <= lines[0]["selected"] <= 8
+    assert list(workdir.glob("events.*"))
+
+
+def test_one_trace_of_each_function(run):
+    experiment, _, step = run
+    assert step._cache_size() == 1
+    assert experiment.extractor._features._cache_size() == 1
+
+
+def test_resumed_training_ends_bitwise_as_the_uninterrupted_one(run, tmp_path):
+    experiment, workdir, _ = run
+    resumed = tmp_path / "resumed"
+    shutil.copytree(workdir, resumed)
+    shutil.rmtree(resumed / "checkpoints" / "6")
+    loop.train(experiment, resumed, ToyImages(), toy_tests(), toy_bank())
+    expected, found = (final_state(experiment, w) for w in (workdir, resumed))
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), expected, found))
+    assert lines_of(resumed)[-1]["step"] == 6
+    assert len({line["step"] for line in lines_of(resumed)}) == len(lines_of(resumed))
+
+
+def test_a_finished_run_is_only_scored_again(run, tmp_path, capsys):
+    experiment, workdir, _ = run
+    again = tmp_path / "again"
+    shutil.copytree(workdir, again)
+    report = loop.train(experiment, again, ToyImages(), toy_tests(), toy_bank())
+    assert report == json.loads((workdir / "eval.json").read_text())
+    assert "continuing from step 6" in capsys.readouterr().out
+
+
+def test_newest_checkpoint_scores_as_training_said(run, tmp_path):
+    experiment, workdir, _ = run
+    copy = tmp_path / "copy"
+    shutil.copytree(workdir, copy)
+    (copy / "eval.json").unlink()
+    report = loop.evaluate_newest(experiment, copy, toy_tests())
+    assert report == json.loads((workdir / "eval.json").read_text())
+
+
+def test_memory_starts_as_the_class_means_of_holistic_features(run):
+    experiment, *_ = run
+    images, state = ToyImages(), experiment.fresh_state()
+    bank = np.asarray(loop.with_memory(experiment, state, images).memory)
+    features = [
+        np.asarray(f["holistic"])[batch["mask"]]
+        for f, batch in experiment.extractor.batches(state.variables, images, "test")
+    ]
+    features = np.concatenate(features)
+    expected = [features[images.labels == label].mean(axis=0) for label in range(4)]
+    np.testing.assert_allclose(bank, expected, atol=1e-5)
+
+
+def test_a_diverged_loss_names_step_and_term(run):
+    experiment, *_ = run
+    with pytest.raises(FloatingPointError, match="step 3: id_parts = nan"):
+        loop._fetch(3, 1, 0.1, {"loss": 1.0, "id_parts": float("nan")})
+
+
+def three_steps(experiment):
+    """Parameters after three steps, and the losses."""
+    images, losses = ToyImages(), []
+    state = loop.with_memory(experiment, experiment.fresh_state(), images)
+    step = loop.compile_step(experiment)
+    bank = jax.device_put(toy_bank(), loop.replicated(experiment.mesh))
+    for batch in loop.prefetch(images.batches(images.plan(1)), experiment.mesh):
+        state, metrics = step(state, batch, RATES, bank)
+        losses.append(float(metrics["loss"]))
+    return jax.tree.leaves(jax.device_get(state.params)), losses
+
+
+@pytest.mark.slow
+def test_four_devices_train_as_one(tmp_path):
+    """Not bitwise: sums over the batch are taken in another order. With SGD, since the first steps
+    of Adam turn the sign of a gradient near 0 into a whole step."""
+    script = (
+        "import sys, numpy as np, jax; sys.path.insert(0, 'tests'); import test_loop as t;"
+        "assert jax.device_count() == 4;"
+        "params, losses = t.three_steps(t.toy_experiment('sgd'));"
+        "np.savez(sys.argv[1], losses=losses, *params)"
+    )
+    env = os.environ | {
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=4",
+        "PYTHONPATH": ".",
+        "JAX_PLATFORMS": "cpu",
+    }
+    path = tmp_path / "four.npz"
+    root = Path(__file__).parents[1]
+    subprocess.run([sys.executable, "-c", script, str(path)], cwd=root, env=env, check=True)
+    params, losses = three_steps(toy_experiment("sgd"))
+    with np.load(path) as four:
+        np.testing.assert_allclose(four["losses"], losses, rtol=1e-5)
+        for i, leaf in enumerate(params):
+            np.testing.assert_allclose(four[f"arr_{i}"], leaf, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_full_size_network_compiles_and_takes_one_step():
+    config = toy_config(batch_size=8)
+    config.model.update({"variant": "b16", "min_patches": 24})
+    config.data.image_size = (256, 128)
+    experiment = build(config, num_classes=4, num_cameras=2)
+    rng = np.random.default_rng(0)
+    batch = {
+        "image": rng.integers(0, 256, (8, 256, 128, 3), np.uint8),
+        "label": np.repeat(np.arange(4, dtype=np.int32), 2),
+        "camera": np.zeros(8, np.int32),
+    }
+    state, metrics = loop.compile_step(experiment)(experiment.fresh_state(), batch, RATES, None)
+    assert int(state.step) == 1 and np.isfinite(float(metrics["loss"]))

@@ -1,0 +1,64 @@
+"""Impossible configs are refused with the field, both numbers and the mend."""
+
+import pytest
+
+from configs import default, folder, occluded_duke, quickstart
+from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.validation import CHOICES, RANGES, flatten, validate
+
+
+def changed(**fields):
+    config = default.get_config()
+    for name, value in fields.items():
+        section, field = name.split("__")
+        config[section][field] = value
+    return config
+
+
+@pytest.mark.parametrize("module", [default, quickstart])
+def test_configs_that_need_no_folder_are_valid(module):
+    validate(module.get_config(), devices=1)
+
+
+@pytest.mark.parametrize("module", [folder, occluded_duke])
+def test_configs_of_a_folder_ask_for_it(module):
+    config = module.get_config()
+    with pytest.raises(ConfigError, match="config.data.root is empty"):
+        validate(config, devices=1)
+    config.data.root = "anywhere"
+    validate(config, devices=1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"train__batch_size": 62}, ["train.batch_size = 62", "images_per_identity = 4", "60"]),
+        ({"train__batch_size": 4}, ["train.batch_size = 4", "P at least 2", "8"]),
+        ({"data__image_size": (250, 128)}, ["(250, 128)", "16", "(240, 128)"]),
+        ({"data__image_size": (8, 8)}, ["(8, 8)", "smaller than one patch"]),
+        ({"data__image_size": (64,)}, ["image_size", "(height, width)"]),
+        ({"model__stride": 17}, ["model.stride = 17", "gaps", "16"]),
+        ({"model__min_patches": 129}, ["min_patches = 129", "128 patches", "16 x 8"]),
+        ({"model__min_patches": 3}, ["min_patches = 3", "parts = 4"]),
+        ({"model__variant": "b17"}, ["model.variant = 'b17'", "'b16'"]),
+        ({"optim__lr": -1.0}, ["optim.lr = -1.0", "at least"]),
+        ({"model__drop_path": 1.0}, ["model.drop_path = 1.0", "at most 0.99"]),
+        ({"views__occluders": "/no/such"}, ["views.occluders = '/no/such'", "not a folder"]),
+        ({"data__builder": "reid_folder"}, ["data.root is empty"]),
+    ],
+)
+def test_an_impossible_value_is_named_with_its_mend(fields, words):
+    with pytest.raises(ConfigError) as caught:
+        validate(changed(**fields), devices=1)
+    assert all(word in str(caught.value) for word in words), caught.value
+
+
+def test_batches_must_be_divisible_by_the_devices():
+    with pytest.raises(ConfigError, match="train.batch_size = 64 .* 3 devices .* 66 is"):
+        validate(default.get_config(), devices=3)
+    with pytest.raises(ConfigError, match="eval.batch_size = 100 .* 8 devices .* 104 is"):
+        validate(changed(eval__batch_size=100), devices=8)
+
+
+def test_every_checked_field_exists():
+    assert (CHOICES.keys() | RANGES.keys()) <= flatten(default.get_config().to_dict()).keys()

@@ -1,0 +1,63 @@
+"""A data set in memory that the package takes for a real one, and a config small enough for it."""
+
+import numpy as np
+
+from configs import quickstart
+
+SIZE = (64, 32)
+
+
+def toy_config(**train):
+    """The "mu" network on toy images; drop path and augmentation are on."""
+    config = quickstart.get_config()
+    config.model.update({"variant": "mu", "stride": 16, "min_patches": 4, "drop_path": 0.2})
+    config.data.image_size = SIZE
+    config.train.update({"batch_size": 8, "epochs": 2, "checkpoint_every": 1, "log_every": 2})
+    config.train.update(train)
+    config.optim.warmup_epochs = 1
+    config.eval.batch_size = 8
+    return config
+
+
+class ToyImages:
+    """Identities of one colour each, six images an identity, two cameras."""
+
+    def __init__(self, identities=4, seed=0, images_each=6):
+        rng = np.random.default_rng(seed)
+        self.identities = np.repeat(np.arange(1, identities + 1), images_each)
+        self.labels = (self.identities - 1).astype(np.int32)
+        self.sides = (np.arange(len(self.labels)) % 2).astype(np.int32)
+        self.cameras = self.sides + 1
+        colours = np.random.default_rng(5).integers(60, 196, (identities, 1, 1, 3))
+        noise = rng.integers(-60, 60, (len(self.labels), *SIZE, 3))
+        self._images = (colours[self.labels] + noise).astype(np.uint8)
+
+    def plan(self, epoch):
+        """Batches of 8: two images of each of four identities."""
+        rng = np.random.default_rng(epoch)
+        order = np.argsort(self.labels + rng.random(len(self.labels)) / 2)
+        return order.reshape(4, 3, 2).transpose(1, 0, 2).reshape(3, 8)
+
+    def batches(self, plan):
+        for row in plan:
+            yield {
+                "image": self._images[row],
+                "label": self.labels[row],
+                "camera": self.sides[row],
+            }
+
+    def ordered(self, batch_size):
+        total = len(self.labels)
+        for start in range(0, total, batch_size):
+            rows = np.arange(start, start + batch_size)
+            (batch,) = self.batches([np.minimum(rows, total - 1)])
+            yield {**batch, "mask": rows < total}
+
+
+def toy_bank():
+    """One dark and one light opaque cut-out, wide and tall."""
+    from dpeformer_jax.training.occlusion import OccluderBank
+
+    images = np.full((2, 8, 8, 4), 255, np.uint8)
+    images[0, ..., :3] = 20
+    return OccluderBank(images, np.array([False, True]))
