@@ -33,8 +33,7 @@ def run() -> None:
     group = config.train.images_per_identity
     sampling = Sampling(config.train.batch_size // group, group, config.seed)
     dataset = load_dataset(config.data, sampling)
-    if dataset.skipped:
-        print(f"left out {len(dataset.skipped)} images that do not decode: {dataset.skipped}")
+    print(dataset.summary(), flush=True)
     experiment = build(config, dataset.num_classes, dataset.num_cameras)
     test_sets = [loop.TestSet(dataset.name, dataset.query, dataset.gallery)]
     if MODE.value == "eval":

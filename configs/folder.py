@@ -2,7 +2,7 @@
 
 python main.py --config=configs/folder.py --config.data.root=FOLDER --workdir=runs/folder
 
-For the full-size network on a folder take configs/occluded_duke.py with the same --config.data.root.
+For the full-size network take configs/occluded_duke.py with the same --config.data.root.
 """
 
 from ml_collections import ConfigDict

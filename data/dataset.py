@@ -29,6 +29,18 @@ class Dataset(NamedTuple):
     num_cameras: int
     skipped: list[str]
 
+    def summary(self) -> str:
+        """Counts of each split, and the files left out."""
+        lines = [
+            f"{self.name} {name}: {len(np.unique(split.identities))} identities, "
+            f"{len(split.identities)} images, {len(np.unique(split.cameras))} cameras"
+            for name, split in zip(SPLITS, (self.train, self.query, self.gallery), strict=True)
+        ]
+        if self.skipped:
+            lines.append(f"left out {len(self.skipped)} files that do not decode:")
+            lines += [f"  {path}" for path in self.skipped]
+        return "\n".join(lines)
+
 
 def load_dataset(fields: ConfigDict, sampling: Sampling) -> Dataset:
     """Prepares the data set if needed and opens its splits.

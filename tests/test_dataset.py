@@ -184,3 +184,12 @@ def test_real_pictures_are_loaded(fields, shared_data):
     assert len(dataset.train.labels) == 704
     batch = next(dataset.train.batches(dataset.train.plan(1)))
     assert batch["image"].shape == (32, 32, 16, 3) and batch["image"].std() > 20
+
+
+def test_the_summary_counts_and_lists_what_was_left_out(fields, market):
+    fields.on_bad_image = "skip"
+    empty(market / "query" / "20_c1_9.jpg")
+    lines = load(fields).summary().splitlines()
+    assert lines[0] == "market train: 3 identities, 9 images, 2 cameras"
+    assert lines[1] == "market query: 2 identities, 2 images, 2 cameras"
+    assert lines[-2:] == ["left out 1 files that do not decode:", "  query/20_c1_9.jpg"]
