@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dpeformer_jax.devices import data_mesh, prefetch, replicated, split_by_example
+from dpeformer_jax.devices import data_mesh, prefetch
 
 
 def test_prefetch_keeps_order_and_loses_nothing():
@@ -22,8 +22,3 @@ def test_prefetch_is_one_batch_ahead():
 
     next(prefetch(batches(), data_mesh()))
     assert taken == [0, 1]
-
-
-def test_examples_are_split_and_the_rest_is_everywhere():
-    mesh = data_mesh()
-    assert split_by_example(mesh).spec == ("data",) and not replicated(mesh).spec

@@ -75,7 +75,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint_and_ends(market, tmp_path
         f"--workdir={workdir}",
         f"--config.data.root={market}",
         f"--config.data.data_dir={tmp_path / 'prepared'}",
-        "--config.train.epochs=300",
+        "--config.train.epochs=60",
         *MU,
     )
     training = subprocess.Popen(command("folder", *arguments), cwd=ROOT, env=environment())
