@@ -17,7 +17,7 @@ from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.occlusion import OccluderBank
-from dpeformer_jax.training.workdir import open_workdir
+from dpeformer_jax.training.workdir import check_workdir, write_config
 from dpeformer_jax.validation import flatten, validate
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "File of the config.", lock_config=True)
@@ -28,8 +28,9 @@ flags.mark_flags_as_required(["config", "workdir"])
 
 def run() -> None:
     """Wires the data to the package."""
-    config, workdir = CONFIG.value, Path(WORKDIR.value)
+    config, workdir = CONFIG.value, Path(WORKDIR.value).expanduser()
     validate(config, jax.device_count())
+    check_workdir(workdir, config)
     group = config.train.images_per_identity
     sampling = Sampling(config.train.batch_size // group, group, config.seed)
     dataset = load_dataset(config.data, sampling)
@@ -39,10 +40,10 @@ def run() -> None:
     if MODE.value == "eval":
         loop.evaluate_newest(experiment, workdir, test_sets)
         return
-    open_workdir(workdir, config)
     bank = None
     if config.views.second == "roa":
         bank = OccluderBank(*load_cutouts(config.views.occluders, tuple(config.data.image_size)))
+    write_config(workdir, config)
     loop.train(experiment, workdir, dataset.train, test_sets, bank)
 
 
@@ -62,6 +63,9 @@ def parse_flags(arguments: list[str]) -> list[str]:
             flags.FLAGS.verbosity = logging.WARNING  # at INFO orbax tells of every file
         CONFIG.value.lock()  # raises here if the file could not be read
         return rest
+    except AttributeError as error:  # of a locked ConfigDict; its last line names the nearest field
+        told = str(error).strip("'\"").replace("\\n", "\n").splitlines()[-1]
+        stop(ConfigError(f"the config file sets a field that configs/default.py lacks: {told}"))
     except (flags.Error, ConfigError, OSError) as error:
         stop(error)
 
@@ -79,7 +83,10 @@ def check_fields(arguments: list[str]) -> None:
 
 def stop(error: Exception) -> None:
     """Ends with one paragraph and exit code 2."""
-    print(f"main.py: {' '.join(str(error).split())}", file=sys.stderr)
+    # ml_collections puts the traceback of a faulty config file into its message.
+    told, _, traceback = str(error).partition("Traceback")
+    told += traceback.splitlines()[-1] if traceback else ""
+    print(f"main.py: {' '.join(told.split())}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -1,6 +1,8 @@
-"""Five minutes on two CPU cores: drawn people, a small network trained from nothing.
+"""Minutes on two CPU cores: drawn people, a small network trained from nothing.
 
 python main.py --config=configs/quickstart.py --workdir=runs/quickstart
+
+About 2.5 minutes; concatenated feature: mAP 1.7 % untrained, 22.9 % trained (docs/results.md).
 
 A network without pretrained weights needs help to start learning: small pictures, AdamW, a softer
 memory softmax, and the triplet loss, which compares features before any classifier knows them.

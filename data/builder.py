@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from data.errors import DataError
+
 SPLITS = ("train", "query", "gallery")
 
 
@@ -38,6 +40,9 @@ def prepare(builder_class: type, data_dir: str, **arguments: Any) -> tfds.core.D
     Args:
         data_dir: folder of prepared data sets; "" is TFDS's own choice (~/tensorflow_datasets or
             the variable TFDS_DATA_DIR).
+
+    Raises:
+        DataError: the folder cannot be written.
     """
     folder = str(Path(data_dir).expanduser().absolute()) if data_dir else None
     builder = builder_class(data_dir=folder, file_format="array_record", **arguments)
@@ -45,7 +50,16 @@ def prepare(builder_class: type, data_dir: str, **arguments: Any) -> tfds.core.D
         print(f"preparing {builder.info.full_name} in {builder.data_path}", flush=True)
         if not sys.stderr.isatty():
             tfds.disable_progress_bar()
-        builder.download_and_prepare()
+        try:
+            builder.download_and_prepare()
+        except OSError as error:
+            # Another process that prepared the same at the same time was first.
+            if not builder.data_path.exists():
+                raise DataError(
+                    f"{builder.data_path} cannot be prepared ({error}); choose another folder by "
+                    "config.data.data_dir"
+                ) from error
+            builder = builder_class(data_dir=folder, file_format="array_record", **arguments)
     return builder
 
 

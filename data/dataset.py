@@ -1,5 +1,6 @@
 """A whole data set, ready for training and testing, from the `data` fields of a config."""
 
+from collections import defaultdict
 from typing import NamedTuple
 
 import numpy as np
@@ -61,7 +62,7 @@ def load_dataset(fields: ConfigDict, sampling: Sampling) -> Dataset:
         )
     records = {split: Records(builder, split) for split in SPLITS}
     check_training(records["train"].identities, sampling.identities_per_batch)
-    check_test(records["query"].identities, records["gallery"].identities)
+    check_test(records["query"], records["gallery"])
     cameras = np.unique(records["train"].cameras)
     loading = _loading(fields, sum(map(len, records.values())))
     splits = {
@@ -95,13 +96,23 @@ def check_training(identities: np.ndarray, identities_per_batch: int) -> None:
         )
 
 
-def check_test(query: np.ndarray, gallery: np.ndarray) -> None:
-    """Raises DataError where no identity of query [Q] is in gallery [G]."""
-    if not np.intersect1d(query, gallery).size:
+def check_test(query: Records, gallery: Records) -> None:
+    """Raises DataError where no query has an image of its identity from another camera."""
+    if not np.intersect1d(query.identities, gallery.identities).size:
         raise DataError(
-            f"the query split (identities {_some(np.unique(query))}) shares no identity with the "
-            f"gallery ({_some(np.unique(gallery))}); are they of one data set, and does "
-            "config.data.pattern read the identity?"
+            f"the query split (identities {_some(np.unique(query.identities))}) shares no identity "
+            f"with the gallery ({_some(np.unique(gallery.identities))}); are they of one data set, "
+            "and does config.data.pattern read the identity?"
+        )
+    cameras = defaultdict(set)
+    for identity, camera in zip(gallery.identities, gallery.cameras, strict=True):
+        cameras[identity].add(camera)
+    queries = zip(query.identities, query.cameras, strict=True)
+    if not any(cameras[identity] - {camera} for identity, camera in queries):
+        raise DataError(
+            f"none of the {len(query)} queries has an image of its identity from another camera "
+            f"in the gallery (cameras {_some(np.unique(gallery.cameras))}), and pictures from its "
+            "own do not count; does config.data.pattern read the camera?"
         )
 
 

@@ -44,10 +44,17 @@ def decode(encoded: bytes, image_size: tuple[int, int]) -> np.ndarray:
     """An image file as RGB [H, W, 3] uint8, resized by antialiased bicubic interpolation."""
     height, width = image_size
     with Image.open(io.BytesIO(encoded)) as image:
-        image = image.convert("RGB")
+        image = to_rgb(image)
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The picture in 8-bit RGB; 16-bit grey is scaled, where Pillow alone clips it to white."""
+    if image.mode.startswith("I;16"):
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    return image.convert("RGB")
 
 
 def fits_in_memory(images: int, image_size: tuple[int, int]) -> bool:

@@ -150,6 +150,6 @@ def _read(entry: Entry) -> bytes | None:
         encoded = entry.path.read_bytes()
         with Image.open(io.BytesIO(encoded)) as image:
             image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError):
         return None
     return encoded

@@ -15,6 +15,7 @@ from data.builder import SPLITS, reid_info
 from data.rendering import make_camera, make_person, take_photo
 
 OCCLUDED_SHARE = 0.1  # of training and gallery, as in Occluded-Duke
+MOST_WORKERS = 16  # processes that draw; each holds some 300 MB
 FIRST_TEST_IDENTITY = 5001  # test people have numbers of their own
 
 
@@ -52,6 +53,8 @@ class RenderedConfig(tfds.core.BuilderConfig):
 class RenderedReid(tfds.core.GeneratorBasedBuilder):
     """Drawn people before drawn scenes, split as Occluded-Duke is.
 
+    A change of data/rendering that changes a picture needs a new VERSION.
+
     Test identities are disjoint from training; every query is occluded, 30 to 60 % of the person;
     about a tenth of training and gallery is; each identity is seen by all cameras in turn.
     """
@@ -85,7 +88,7 @@ class RenderedReid(tfds.core.GeneratorBasedBuilder):
         shots = plan_shots(config, split)
         # New processes, not forks: this one may hold the threads of JAX.
         context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(mp_context=context) as pool:
+        with concurrent.futures.ProcessPoolExecutor(_workers(), context) as pool:
             photos = pool.map(partial(_take, config.seed), shots, chunksize=16)
             for index, (shot, jpeg) in enumerate(zip(shots, photos, strict=True)):
                 yield (
@@ -97,6 +100,10 @@ class RenderedReid(tfds.core.GeneratorBasedBuilder):
                         "path": shot.path,
                     },
                 )
+
+
+def _workers() -> int:
+    return min(multiprocessing.cpu_count(), MOST_WORKERS)
 
 
 def plan_shots(config: RenderedConfig, split: str) -> list[Shot]:

@@ -51,6 +51,9 @@ class Checkpoints:
                 f"{str(error).splitlines()[0]}"
             ) from error
 
-    def close(self) -> None:
-        """Waits for what is being written."""
+    def __enter__(self) -> "Checkpoints":
+        return self
+
+    def __exit__(self, *_) -> None:
+        """Waits for what is being written, also where the training failed."""
         self._manager.close()

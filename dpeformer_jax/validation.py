@@ -1,5 +1,6 @@
 """Checks a config before anything is built, so that a mistake costs seconds."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ CHOICES = {
 }
 # field: (smallest, largest) value; None is no bound.
 RANGES = {
+    "seed": (0, None),
     "data.loader_threads": (1, None),
     "data.loader_processes": (0, None),
     "model.stride": (1, None),
@@ -64,7 +66,7 @@ def validate(config: ConfigDict, devices: int) -> None:
             )
     for name, (low, high) in RANGES.items():
         value = values[name]
-        if value < low or (high is not None and value > high):
+        if not (low <= value and (high is None or value <= high)):  # refuses NaN too
             bounds = f"at least {low}" + ("" if high is None else f" and at most {high}")
             raise ConfigError(f"config.{name} = {value} must be {bounds}")
     _check_patches(config)
@@ -104,18 +106,26 @@ def _check_patches(config: ConfigDict) -> None:
 
 def _check_batches(config: ConfigDict, devices: int) -> None:
     batch, group = config.train.batch_size, config.train.images_per_identity
+    step = math.lcm(group, devices)  # what a training batch must be a multiple of
     if batch % group or batch < 2 * group:
         raise ConfigError(
             f"config.train.batch_size = {batch} must be P x K with K = "
             f"config.train.images_per_identity = {group} and P at least 2, for example "
-            f"{max(batch // group, 2) * group}"
+            f"{_next_multiple(max(batch, 2 * group), step)}"
         )
-    for name, value in (("train.batch_size", batch), ("eval.batch_size", config.eval.batch_size)):
+    for name, value, multiple in (
+        ("train.batch_size", batch, step),
+        ("eval.batch_size", config.eval.batch_size, devices),
+    ):
         if value % devices:
             raise ConfigError(
                 f"config.{name} = {value} is not divisible by the {devices} devices that share it; "
-                f"{-(-value // devices) * devices} is"
+                f"{_next_multiple(value, multiple)} is"
             )
+
+
+def _next_multiple(value: int, step: int) -> int:
+    return -(-value // step) * step
 
 
 def _check_folders(config: ConfigDict) -> None:

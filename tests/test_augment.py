@@ -44,6 +44,20 @@ def test_jitter_changes_colours_within_a_tenth():
     assert 0.45 - 1e-6 <= values.min() < 0.47 and 0.53 < values.max() <= 0.55 + 1e-6
 
 
+def test_jitter_is_brightness_contrast_saturation():
+    key = keys(1)[0]
+    brightness, contrast, saturation = np.asarray(
+        jax.random.uniform(key, (3,), minval=0.9, maxval=1.1)
+    )
+    grey_of = np.array([0.299, 0.587, 0.114])
+    expected = np.clip(IMAGE / 255 * brightness, 0, 1)
+    mean = (expected @ grey_of).mean()
+    expected = np.clip(mean + (expected - mean) * contrast, 0, 1)
+    grey = (expected @ grey_of)[..., None]
+    expected = np.clip(grey + (expected - grey) * saturation, 0, 1)
+    np.testing.assert_allclose(color_jitter(key, IMAGE / np.float32(255)), expected, atol=1e-5)
+
+
 def test_views_are_a_function_of_the_key():
     make = jax.vmap(partial(two_views, padding=3, occlude=lambda key, image: image), (0, None))
     first, second = make(keys(3), IMAGE), make(keys(3), IMAGE)

@@ -16,10 +16,9 @@ def state(value, width=3):
 
 
 def save(directory, *steps):
-    checkpoints = Checkpoints(directory)
-    for step in steps:
-        checkpoints.save(step, state(step))
-    checkpoints.close()
+    with Checkpoints(directory) as checkpoints:
+        for step in steps:
+            checkpoints.save(step, state(step))
 
 
 def test_the_newest_comes_back_bitwise(tmp_path):
@@ -42,10 +41,16 @@ def test_a_half_written_one_is_never_taken(tmp_path):
 
 def test_a_step_that_is_saved_already_stays_as_it_is(tmp_path):
     save(tmp_path, 1)
-    checkpoints = Checkpoints(tmp_path)
-    checkpoints.save(1, state(9))
-    checkpoints.close()
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state(9))
     assert float(Checkpoints(tmp_path).restore(state(0))["weights"][0]) == 1
+
+
+def test_what_is_being_written_is_completed_where_the_training_fails(tmp_path):
+    with pytest.raises(ConfigError, match="diverged"), Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save(1, state(1))
+        raise ConfigError("diverged")
+    assert Checkpoints(tmp_path).newest == 1
 
 
 def test_an_empty_folder_is_an_error(tmp_path):

@@ -1,6 +1,8 @@
 """A data set is loaded from `config.data`, or one sentence says which files stand in the way."""
 
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -136,9 +138,29 @@ def test_a_query_of_other_people_than_the_gallery_is_an_error(fields, market):
         load(fields)
 
 
+def people(identities, cameras):
+    return SimpleNamespace(identities=np.array(identities), cameras=np.array(cameras))
+
+
+def test_queries_seen_by_their_own_camera_only_are_an_error(fields, market):
+    for file in (market / "bounding_box_test").glob("2*"):
+        file.unlink()
+    for name in ("20_c1_8.jpg", "21_c3_8.jpg"):
+        shutil.copy(next((market / "query").iterdir()), market / "bounding_box_test" / name)
+    with pytest.raises(DataError, match="none of the 2 queries .* another camera"):
+        load(fields)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(fields, tmp_path):
+    (tmp_path / "file").write_text("")
+    fields.data_dir = str(tmp_path / "file")
+    with pytest.raises(DataError, match="cannot be prepared .* config.data.data_dir"):
+        load(fields)
+
+
 def test_the_checks_let_good_splits_pass():
     check_training(np.array([1, 2, 1, 2]), identities_per_batch=2)
-    check_test(np.array([5, 6]), np.array([6, 7]))
+    check_test(people([5, 6], [1, 1]), people([6, 7], [2, 1]))
 
 
 def test_an_unknown_variant_is_an_error_that_names_the_known_ones(fields):

@@ -99,6 +99,23 @@ def test_side_information_moves_features():
     assert np.abs(first[1] - second[1]).max() > 1e-3
 
 
+def test_stochastic_depth_follows_its_keys():
+    model = small_model(drop_path=0.9)
+    variables = variables_of(model)
+    views = jnp.stack([random_images(6), random_images(6)])
+
+    @jax.jit
+    def features(keys):
+        outputs, _ = model.apply(
+            variables, views, None, keys, method=model.train_views, mutable=["batch_stats"]
+        )
+        return outputs[0].holistic
+
+    first, second = (jax.random.split(jax.random.key(seed), (2, 6)) for seed in (0, 1))
+    np.testing.assert_array_equal(features(first), features(first))
+    assert np.abs(features(first) - features(second)).max() > 1e-2
+
+
 def test_norms_move_once_for_each_view_clean_first():
     model = small_model()
     variables = variables_of(model)

@@ -12,10 +12,9 @@ def read(workdir):
 
 
 def write_steps(workdir, start, end, total=6):
-    journal = Journal(workdir, start, total_steps=total, log_every=2, batch=8)
-    for step in range(start + 1, end + 1):
-        journal.add(step, epoch=1, lr=0.1, metrics={"loss": float(step)})
-    journal.close()
+    with Journal(workdir, start, total_steps=total, log_every=2, batch=8) as journal:
+        for step in range(start + 1, end + 1):
+            journal.add(step, epoch=1, lr=0.1, metrics={"loss": float(step)})
 
 
 def test_a_line_averages_the_steps_since_the_last_one(tmp_path):

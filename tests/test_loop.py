@@ -1,4 +1,4 @@
-"""The training step and loop: learning, resuming, tracing once, any number of devices."""
+"""The training step and loop: resuming, tracing once, any number of devices."""
 
 import json
 import os
@@ -8,11 +8,13 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from toy import ToyImages, toy_bank, toy_config
 
 from dpeformer_jax.checkpoint import Checkpoints
+from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
 
@@ -52,7 +54,7 @@ def run(tmp_path_factory):
 
 
 def test_workdir_holds_scores_and_metrics(run):
-    _, workdir, _ = run
+    experiment, workdir, _ = run
     for name, step in (("eval_initial.json", 0), ("eval.json", 6)):
         report = json.loads((workdir / name).read_text())
         assert report["step"] == step
@@ -64,6 +66,8 @@ def test_workdir_holds_scores_and_metrics(run):
     lines = lines_of(workdir)
     assert [line["step"] for line in lines] == [2, 4, 6]
     assert [line["epoch"] for line in lines] == [1, 2, 2]
+    rates = [experiment.schedule.rates(line["epoch"]).weights for line in lines]
+    assert [line["lr"] for line in lines] == rates and rates[0] != rates[1]
     terms = {"loss", "id_features", "id_global", "id_parts", "memory_clean", "memory_occluded"}
     assert terms | {"lr", "selected", "accuracy", "triplet"} <= lines[0].keys()
     assert 4 <= lines[0]["selected"] <= 8
@@ -119,9 +123,36 @@ def test_memory_starts_as_the_class_means_of_holistic_features(run):
     np.testing.assert_allclose(bank, expected, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def one_step(run):
+    """fn(step, bank) -> (state, metrics) after one step on the same batch and parameters."""
+    experiment, *_ = run
+    images, step_fn = ToyImages(), loop.compile_step(experiment)
+    batch = next(images.batches(images.plan(1)))
+
+    def take(step=0, bank=None):
+        state = loop.with_memory(experiment, experiment.fresh_state(), images)
+        return step_fn(state.replace(step=jnp.int32(step)), batch, RATES, bank or toy_bank())
+
+    return take
+
+
+def test_each_step_draws_its_own_augmentation(one_step):
+    losses = [float(one_step(step)[1]["memory_clean"]) for step in (0, 0, 1)]
+    assert losses[0] == losses[1] != losses[2]
+
+
+def test_the_occluded_view_never_updates_the_memory(one_step):
+    bank = toy_bank()
+    state, metrics = one_step(bank=bank)
+    other_state, other = one_step(bank=bank._replace(images=255 - bank.images // 2))
+    assert metrics["memory_occluded"] != other["memory_occluded"]
+    np.testing.assert_allclose(state.memory, other_state.memory, atol=1e-6)
+
+
 def test_a_diverged_loss_names_step_and_term(run):
     experiment, *_ = run
-    with pytest.raises(FloatingPointError, match="step 3: id_parts = nan"):
+    with pytest.raises(ConfigError, match="step 3: id_parts = nan"):
         loop._fetch(3, 1, 0.1, {"loss": 1.0, "id_parts": float("nan")})
 
 

@@ -194,3 +194,10 @@ def test_what_fits_in_memory_is_measured_in_decoded_bytes(monkeypatch):
 
     monkeypatch.setattr("data.pipeline.psutil.virtual_memory", Free)
     assert fits_in_memory(500, SIZE) and not fits_in_memory(501, SIZE)
+
+
+def test_16_bit_grey_is_scaled_and_not_clipped(tmp_path):
+    ramp = np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8)
+    Image.fromarray(ramp).save(tmp_path / "ramp.png")
+    decoded = decode((tmp_path / "ramp.png").read_bytes(), (8, 8))
+    np.testing.assert_array_equal(decoded[..., 0], ramp >> 8)

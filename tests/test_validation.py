@@ -32,7 +32,7 @@ def test_configs_of_a_folder_ask_for_it(module):
 @pytest.mark.parametrize(
     ("fields", "words"),
     [
-        ({"train__batch_size": 62}, ["train.batch_size = 62", "images_per_identity = 4", "60"]),
+        ({"train__batch_size": 62}, ["train.batch_size = 62", "images_per_identity = 4", "64"]),
         ({"train__batch_size": 4}, ["train.batch_size = 4", "P at least 2", "8"]),
         ({"data__image_size": (250, 128)}, ["(250, 128)", "16", "(240, 128)"]),
         ({"data__image_size": (8, 8)}, ["(8, 8)", "smaller than one patch"]),
@@ -54,10 +54,28 @@ def test_an_impossible_value_is_named_with_its_mend(fields, words):
 
 
 def test_batches_must_be_divisible_by_the_devices():
-    with pytest.raises(ConfigError, match="train.batch_size = 64 .* 3 devices .* 66 is"):
+    with pytest.raises(ConfigError, match="train.batch_size = 64 .* 3 devices .* 72 is"):
         validate(default.get_config(), devices=3)
     with pytest.raises(ConfigError, match="eval.batch_size = 100 .* 8 devices .* 104 is"):
         validate(changed(eval__batch_size=100), devices=8)
+
+
+@pytest.mark.parametrize("devices", [2, 3, 5, 6])
+def test_the_batch_that_is_proposed_works(devices):
+    with pytest.raises(ConfigError) as caught:
+        validate(changed(train__batch_size=7, eval__batch_size=120), devices)
+    proposed = int(str(caught.value).split()[-1])
+    validate(changed(train__batch_size=proposed, eval__batch_size=120), devices)
+
+
+def test_a_value_that_is_no_number_is_refused():
+    with pytest.raises(ConfigError, match="optim.lr = nan"):
+        validate(changed(optim__lr=float("nan")), devices=1)
+
+
+def test_a_config_file_cannot_set_an_unknown_field():
+    with pytest.raises(AttributeError, match="epochs"):
+        default.get_config().train.epoch = 3
 
 
 def test_every_checked_field_exists():

@@ -58,10 +58,9 @@ class PartNorm(nn.Module):
         if not train:
             return (x - mean.value) * scale * jax.lax.rsqrt(var.value + self.epsilon) + bias.value
         batch_mean, batch_var = x.mean(0), x.var(0)
-        if not self.is_initializing():
-            unbiased = batch_var * len(x) / (len(x) - 1)
-            mean.value += self.momentum * (batch_mean - mean.value)
-            var.value += self.momentum * (unbiased - var.value)
+        unbiased = batch_var * len(x) / (len(x) - 1)
+        mean.value += self.momentum * (batch_mean - mean.value)
+        var.value += self.momentum * (unbiased - var.value)
         return (x - batch_mean) * scale * jax.lax.rsqrt(batch_var + self.epsilon) + bias.value
 
 

@@ -22,7 +22,7 @@ class Journal:
         self._log_every, self._batch, self._total = log_every, batch, total_steps
         self._path = workdir / "metrics.jsonl"
         forget_after(self._path, step)
-        self._tensorboard = SummaryWriter(str(workdir), purge_step=step or None)
+        self._tensorboard = SummaryWriter(str(workdir), purge_step=step)
         self._on_terminal = sys.stderr.isatty()
         self._bar = tqdm(
             total=total_steps,
@@ -45,7 +45,10 @@ class Journal:
         if step % self._log_every == 0 or step == self._total:
             self._write(step, epoch, lr)
 
-    def close(self) -> None:
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *_) -> None:
         """Ends the bar and flushes the events."""
         self._bar.close()
         self._tensorboard.close()

@@ -14,6 +14,7 @@ import optax
 
 from dpeformer_jax.checkpoint import Checkpoints
 from dpeformer_jax.devices import prefetch, replicated
+from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.model.dpeformer import DPEFormer
 from dpeformer_jax.retrieval.evaluate import Images, evaluate, table, write_report
 from dpeformer_jax.training import memory
@@ -97,7 +98,8 @@ def train_step(
     )
     selected = jnp.concatenate([clean.selected, occluded.selected]).sum(axis=1).mean()
     accuracy = (clean.logits.holistic.argmax(axis=1) == batch["label"]).mean()
-    return state, {"loss": loss, **terms, "accuracy": accuracy, "selected": selected}
+    metrics = {"loss": loss, **terms, "accuracy": accuracy, "selected": selected}
+    return state, {**metrics, "grad_norm": optax.tree.norm(grads)}
 
 
 def compile_step(experiment: Experiment):
@@ -128,16 +130,15 @@ def train(
     Returns:
         The content of eval.json.
     """
-    checkpoints = Checkpoints(workdir / "checkpoints")
     state = experiment.fresh_state()
-    if checkpoints.newest is None:
-        report(experiment, state, test_sets, workdir / "eval_initial.json")
-        state = with_memory(experiment, state, images)
-    else:
-        state = checkpoints.restore(state)
-        print(f"continuing from step {checkpoints.newest} in {workdir}", flush=True)
-    state = run_epochs(experiment, workdir, checkpoints, state, images, bank)
-    checkpoints.close()
+    with Checkpoints(workdir / "checkpoints") as checkpoints:
+        if checkpoints.newest is None:
+            report(experiment, state, test_sets, workdir / "eval_initial.json")
+            state = with_memory(experiment, state, images)
+        else:
+            state = checkpoints.restore(state)
+            print(f"continuing from step {checkpoints.newest} in {workdir}", flush=True)
+        state = run_epochs(experiment, workdir, checkpoints, state, images, bank)
     return report(experiment, state, test_sets, workdir / "eval.json")
 
 
@@ -149,30 +150,27 @@ def run_epochs(
     images: TrainingImages,
     bank: OccluderBank | None,
 ) -> TrainState:
-    """All steps from the state's to the last one."""
+    """All epochs from the state's step, which ends one, to the last."""
     config = experiment.config.train
     step_fn = compile_step(experiment)
     bank = jax.device_put(bank, replicated(experiment.mesh))
     ends = np.cumsum([len(images.plan(epoch)) for epoch in range(1, config.epochs + 1)])
     step = int(state.step)
-    journal = Journal(workdir, step, int(ends[-1]), config.log_every, config.batch_size)
+    total = int(ends[-1])
     running = None  # metrics of the step in flight, fetched after the next one is dispatched
-    for epoch, end in enumerate(ends, start=1):
-        if step >= end:
-            continue
-        rates = experiment.schedule.rates(epoch)
-        plan = images.plan(epoch)
-        for batch in prefetch(images.batches(plan[len(plan) - (end - step) :]), experiment.mesh):
-            state, metrics = step_fn(state, batch, rates, bank)
-            step += 1
-            if running is not None:
+    with Journal(workdir, step, total, config.log_every, config.batch_size) as journal:
+        for epoch in range(1 + int(np.searchsorted(ends, step, side="right")), config.epochs + 1):
+            rates = experiment.schedule.rates(epoch)
+            for batch in prefetch(images.batches(images.plan(epoch)), experiment.mesh):
+                state, metrics = step_fn(state, batch, rates, bank)
+                step += 1
+                if running is not None:
+                    journal.add(*_fetch(*running))
+                running = step, epoch, rates.weights, metrics
+            if epoch % config.checkpoint_every == 0 or epoch == config.epochs:
                 journal.add(*_fetch(*running))
-            running = step, epoch, rates.weights, metrics
-        if epoch % config.checkpoint_every == 0 or epoch == config.epochs:
-            journal.add(*_fetch(*running))
-            running = None
-            checkpoints.save(step, state)
-    journal.close()
+                running = None
+                checkpoints.save(step, state)
     return state
 
 
@@ -187,8 +185,15 @@ def with_memory(experiment: Experiment, state: TrainState, images: TrainingImage
 def evaluate_newest(
     experiment: Experiment, workdir: Path, test_sets: Sequence[TestSet]
 ) -> dict[str, Any]:
-    """Scores the newest checkpoint of a workdir; writes and returns the content of eval.json."""
-    state = Checkpoints(workdir / "checkpoints").restore(experiment.fresh_state())
+    """Scores the newest checkpoint of a workdir; writes and returns the content of eval.json.
+
+    Raises:
+        ConfigError: the workdir holds no checkpoint, or one of another network.
+    """
+    if not (workdir / "checkpoints").is_dir():
+        raise ConfigError(f"--workdir={workdir} holds no checkpoint; train first")
+    with Checkpoints(workdir / "checkpoints") as checkpoints:
+        state = checkpoints.restore(experiment.fresh_state())
     return report(experiment, state, test_sets, workdir / "eval.json")
 
 
@@ -212,12 +217,12 @@ def _fetch(step: int, epoch: int, lr: float, metrics: Metrics):
     """The arguments of Journal.add; stops where a term is not finite.
 
     Raises:
-        FloatingPointError: names the step and the term.
+        ConfigError: names the step and the term.
     """
     values = {name: float(value) for name, value in jax.device_get(metrics).items()}
     for name, value in values.items():
         if not math.isfinite(value):
-            raise FloatingPointError(
+            raise ConfigError(
                 f"step {step}: {name} = {value}; the training diverged. Try a lower "
                 "config.optim.lr, more config.optim.warmup_epochs, or config.model.dtype = "
                 "'float32'"

@@ -10,14 +10,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-TALL = 2.0  # height / width above which a cut-out stands beside the person, not in front below
-
 
 class OccluderBank(NamedTuple):
     """Cut-outs as they lie on the device.
 
     images: [M, h, w, 4] uint8 RGBA, each stretched to one common size.
-    tall: [M] bool, whether the cut-out's own height / width is above TALL.
+    tall: [M] bool, whether the cut-out's own height / width is above 2: it stands beside
+        the person, any other lies across.
     """
 
     images: jax.Array

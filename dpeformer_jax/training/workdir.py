@@ -16,30 +16,38 @@ FREE = (
     "data.data_dir",
     "data.loader_processes",
     "data.loader_threads",
-    "data.root",
     "eval.batch_size",
     "train.checkpoint_every",
     "train.log_every",
 )
 
 
-def open_workdir(workdir: Path, config: ConfigDict) -> None:
-    """Makes the folder and writes config.json, or checks that it holds a run of this config.
+def check_workdir(workdir: Path, config: ConfigDict) -> None:
+    """Raises ConfigError where the folder holds checkpoints of another config."""
+    path = workdir / "config.json"
+    started = any(p.name.isdigit() for p in (workdir / "checkpoints").glob("*"))
+    if started and path.exists():
+        _refuse_changes(path, flatten(json.loads(path.read_text())), flatten(_plain(config)))
+
+
+def write_config(workdir: Path, config: ConfigDict) -> None:
+    """Makes the folder and writes config.json.
 
     Raises:
-        ConfigError: the folder holds a run of another config, or cannot be written.
+        ConfigError: the folder cannot be written.
     """
     path = workdir / "config.json"
-    fields = json.loads(config.to_json())
-    if path.exists():
-        _refuse_changes(path, flatten(json.loads(path.read_text())), flatten(fields))
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(fields, indent=2) + "\n")
+        partial.write_text(json.dumps(_plain(config), indent=2) + "\n")
         os.replace(partial, path)
     except OSError as error:
         raise ConfigError(f"--workdir={workdir} cannot be written: {error}") from error
+
+
+def _plain(config: ConfigDict) -> dict[str, Any]:
+    return json.loads(config.to_json())
 
 
 def _refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
@@ -51,6 +59,6 @@ def _refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> Non
     ]
     if changes:
         raise ConfigError(
-            f"{path} is of a run with another config, which this one would continue: "
+            f"{path} is of a run with another config, with checkpoints: "
             f"{'; '.join(changes)}. Choose another --workdir, or the old values"
         )
