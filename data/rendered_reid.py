@@ -116,7 +116,7 @@ def plan_shots(config: RenderedConfig, split: str) -> list[Shot]:
     return [
         Shot(
             identity=int(first + owner),
-            camera=int(owner + index) % config.cameras,
+            camera=index % config.cameras,
             frame=number * 1_000_000 + index,
             occluded=bool(occluded[index]) or split == "query",
         )
