@@ -36,7 +36,7 @@ def get_config() -> ConfigDict:
     config.optim.warmup_epochs = 3
 
     config.train.batch_size = 32
-    config.train.epochs = 24
+    config.train.epochs = 32
     config.train.checkpoint_every = 4
-    config.train.log_every = 100
+    config.train.log_every = 20
     return config
