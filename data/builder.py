@@ -1,5 +1,6 @@
 """What all our TFDS builders share: features, storage without TensorFlow, reading back."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.errors import DataError
+
+# TFDS warns of each config that a class does not list, which a folder's never can be.
+logging.getLogger("absl").addFilter(
+    lambda record: "Using custom data configuration" not in record.getMessage()
+)
 
 SPLITS = ("train", "query", "gallery")
 

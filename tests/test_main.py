@@ -115,14 +115,15 @@ def test_a_killed_training_goes_on_from_its_checkpoint_and_ends(market, tmp_path
 
 @pytest.mark.slow
 def test_the_quickstart_learns(tmp_path):
-    """The bar is the issue's: 2.5 x the untrained network's mAP, 3 x its rank-1."""
+    """At least 2.5 x the untrained network's mAP and 3 x its rank-1, of one query at the least."""
     result = run("quickstart", f"--workdir={tmp_path}")
     assert result.returncode == 0, result.stderr
     before, after = (
         json.loads((tmp_path / name).read_text())["datasets"]["rendered_reid/small"]["concat"]
         for name in ("eval_initial.json", "eval.json")
     )
-    assert after["mAP"] > 2.5 * before["mAP"] and after["rank1"] > 3 * before["rank1"]
+    assert after["mAP"] > 2.5 * before["mAP"]
+    assert after["rank1"] > 3 * max(before["rank1"], 1 / 144)
 
 
 def parsed(tmp_path, monkeypatch, *arguments):

@@ -33,8 +33,7 @@ class Journal:
         )
         self._sums: dict[str, float] = {}
         self._steps = 0
-        self._started = self._since = time.monotonic()
-        self._first_step = step
+        self._since = time.monotonic()
 
     def add(self, step: int, epoch: int, lr: float, metrics: Mapping[str, float]) -> None:
         """Takes the metrics of one finished step, counted from 1."""
@@ -63,15 +62,15 @@ class Journal:
         for name, value in line.items():
             if name != "step":
                 self._tensorboard.add_scalar(name, value, step)
-        self._tell(step, epoch, line, now)
+        self._tell(step, epoch, line)
         self._sums, self._steps, self._since = {}, 0, now
 
-    def _tell(self, step: int, epoch: int, line: Mapping[str, float], now: float) -> None:
+    def _tell(self, step: int, epoch: int, line: Mapping[str, float]) -> None:
         loss, rate = line["loss"], line["images_per_second"]
         if self._on_terminal:
             self._bar.set_postfix_str(f"epoch {epoch}, loss {loss:.3f}, {rate:.0f} images/s")
             return
-        left = (now - self._started) / (step - self._first_step) * (self._total - step)
+        left = (self._total - step) * self._batch / rate
         print(
             f"step {step}/{self._total} epoch {epoch} loss {loss:.3f} "
             f"{rate:.0f} images/s, {left / 60:.1f} min left",
