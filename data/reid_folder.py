@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from data.builder import reid_info
+from data.builder import reid_info, reid_record
 from data.errors import DataError
 
 FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
@@ -123,13 +123,7 @@ class ReidFolder(tfds.core.GeneratorBasedBuilder):
                 damaged += 1
                 self.info.metadata["skipped"].append(path)
                 continue
-            record = {
-                "image": io.BytesIO(encoded),
-                "identity": entry.identity,
-                "camera": entry.camera,
-                "path": path,
-            }
-            yield index, record
+            yield index, reid_record(encoded, entry.identity, entry.camera, path)
         if damaged == len(entries):
             raise DataError(
                 f"none of the {damaged} images of {entries[0].path.parent} decodes: empty split"

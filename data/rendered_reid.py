@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import dataclasses
-import io
 import multiprocessing
 from collections.abc import Iterator
 from functools import partial
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data.builder import SPLITS, reid_info
+from data.builder import SPLITS, reid_info, reid_record
 from data.rendering import make_camera, make_person, take_photo
 
 OCCLUDED_SHARE = 0.1  # of training and gallery, as in Occluded-Duke
@@ -91,15 +90,7 @@ class RenderedReid(tfds.core.GeneratorBasedBuilder):
         with concurrent.futures.ProcessPoolExecutor(_workers(), context) as pool:
             photos = pool.map(partial(_take, config.seed), shots, chunksize=16)
             for index, (shot, jpeg) in enumerate(zip(shots, photos, strict=True)):
-                yield (
-                    index,
-                    {
-                        "image": io.BytesIO(jpeg),
-                        "identity": shot.identity,
-                        "camera": shot.camera,
-                        "path": shot.path,
-                    },
-                )
+                yield index, reid_record(jpeg, shot.identity, shot.camera, shot.path)
 
 
 def _workers() -> int:

@@ -13,6 +13,7 @@ ALLOWED = {
         "dpeformer_jax.model",
         "dpeformer_jax.devices",
         "dpeformer_jax.errors",
+        "dpeformer_jax.files",
     ),
     "dpeformer_jax/training": (
         "dpeformer_jax.model",
@@ -20,6 +21,7 @@ ALLOWED = {
         "dpeformer_jax.checkpoint",
         "dpeformer_jax.devices",
         "dpeformer_jax.errors",
+        "dpeformer_jax.files",
         "dpeformer_jax.validation",
     ),
     "data": (),

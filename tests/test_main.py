@@ -23,7 +23,7 @@ MU = (
 
 
 def command(config, *arguments):
-    return [sys.executable, "main.py", f"--config=configs/{config}.py", *arguments]
+    return [sys.executable, "main.py", f"--config={config}", *arguments]
 
 
 def environment():
@@ -49,7 +49,7 @@ def run(config, *arguments):
     ids=lambda value: value[0].lstrip("-") if isinstance(value, list) else None,
 )
 def test_a_mistake_ends_with_one_paragraph_and_code_2(tmp_path, arguments, words):
-    result = run("quickstart", f"--workdir={tmp_path}", *arguments)
+    result = run("configs/quickstart.py", f"--workdir={tmp_path}", *arguments)
     assert result.returncode == 2
     assert "Traceback" not in result.stderr
     (told,) = [line for line in result.stderr.splitlines() if line.startswith("main.py: ")]
@@ -58,7 +58,7 @@ def test_a_mistake_ends_with_one_paragraph_and_code_2(tmp_path, arguments, words
 
 
 def test_a_config_that_is_not_there_ends_with_code_2(tmp_path):
-    result = run("none", f"--workdir={tmp_path}")
+    result = run("configs/none.py", f"--workdir={tmp_path}")
     assert result.returncode == 2 and "configs/none.py" in result.stderr
     assert "Traceback" not in result.stderr
 
@@ -72,14 +72,7 @@ def test_a_typo_in_a_config_file_ends_with_code_2(tmp_path):
         "    config.train.epoch = 3\n"
         "    return config\n"
     )
-    flags = [f"--config={file}", f"--workdir={tmp_path / 'run'}"]
-    result = subprocess.run(
-        [sys.executable, "main.py", *flags],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-    )
+    result = run(file, f"--workdir={tmp_path / 'run'}")
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "epoch" in result.stderr and "epochs" in result.stderr
 
@@ -94,14 +87,16 @@ def test_a_killed_training_goes_on_from_its_checkpoint_and_ends(market, tmp_path
         "--config.train.epochs=60",
         *MU,
     )
-    training = subprocess.Popen(command("folder", *arguments), cwd=ROOT, env=environment())
+    training = subprocess.Popen(
+        command("configs/folder.py", *arguments), cwd=ROOT, env=environment()
+    )
     wait_for(lambda: len(checkpoints(workdir)) > 1, training)
     os.kill(training.pid, signal.SIGKILL)
     training.wait()
     newest = max(checkpoints(workdir))
     assert not (workdir / "eval.json").exists()
 
-    resumed = run("folder", *arguments)
+    resumed = run("configs/folder.py", *arguments)
     assert resumed.returncode == 0, resumed.stderr
     assert f"continuing from step {newest}" in resumed.stdout
     report = json.loads((workdir / "eval.json").read_text())
@@ -109,14 +104,14 @@ def test_a_killed_training_goes_on_from_its_checkpoint_and_ends(market, tmp_path
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == list(range(1, report["step"] + 1))
 
-    scored = run("folder", "--mode=eval", *arguments)
+    scored = run("configs/folder.py", "--mode=eval", *arguments)
     assert scored.returncode == 0 and json.loads((workdir / "eval.json").read_text()) == report
 
 
 @pytest.mark.slow
 def test_the_quickstart_learns(tmp_path):
     """At least 2.5 x the untrained network's mAP and 3 x its rank-1, of one query at the least."""
-    result = run("quickstart", f"--workdir={tmp_path}")
+    result = run("configs/quickstart.py", f"--workdir={tmp_path}")
     assert result.returncode == 0, result.stderr
     before, after = (
         json.loads((tmp_path / name).read_text())["datasets"]["rendered_reid/small"]["concat"]
@@ -157,7 +152,7 @@ def test_the_second_view_is_the_configured_one(market, tmp_path, monkeypatch, se
 def test_a_mistyped_workdir_is_not_made_by_scoring_it(market, tmp_path):
     data = (f"--config.data.root={market}", f"--config.data.data_dir={tmp_path / 'prepared'}")
     workdir = tmp_path / "nowhere"
-    result = run("folder", f"--workdir={workdir}", "--mode=eval", *data, *MU)
+    result = run("configs/folder.py", f"--workdir={workdir}", "--mode=eval", *data, *MU)
     assert result.returncode == 2 and "holds no checkpoint" in result.stderr
     assert not workdir.exists()
 

@@ -1,7 +1,6 @@
 """From a network and a test set to scores. Every image counts once."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,6 +12,7 @@ from tqdm import tqdm
 
 from dpeformer_jax.devices import prefetch, replicated
 from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.files import write_whole
 from dpeformer_jax.model.dpeformer import DPEFormer
 from dpeformer_jax.model.pixels import from_uint8, normalize
 from dpeformer_jax.retrieval import metrics
@@ -126,9 +126,7 @@ def table(report: Mapping[str, Any]) -> str:
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:
     """Writes eval.json whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(report, indent=2) + "\n")
-    os.replace(partial, path)
+    write_whole(path, json.dumps(report, indent=2) + "\n")
 
 
 def _fetch(features: dict[str, jax.Array], mask: jax.Array) -> dict[str, np.ndarray]:

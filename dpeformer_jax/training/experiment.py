@@ -1,4 +1,4 @@
-"""From a config to the parts of a run: the only place where the package reads one."""
+"""From a config to the parts of a run."""
 
 import dataclasses
 from typing import Any

@@ -1,7 +1,6 @@
 """What training tells: metrics.jsonl, TensorBoard events, a progress bar or plain lines."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Mapping
@@ -9,6 +8,8 @@ from pathlib import Path
 
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
+
+from dpeformer_jax.files import write_whole
 
 
 class Journal:
@@ -87,6 +88,4 @@ def forget_after(path: Path, step: int) -> None:
         if not line.endswith("\n") or json.loads(line)["step"] > step:
             break
         kept.append(line)
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(kept))
-    os.replace(partial, path)
+    write_whole(path, "".join(kept))

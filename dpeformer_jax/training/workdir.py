@@ -1,13 +1,13 @@
 """The folder of one run: its config, and the promise not to mix two runs in it."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from ml_collections import ConfigDict
 
 from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.files import write_whole
 from dpeformer_jax.validation import flatten
 
 # Fields that change neither the network nor its training.
@@ -39,9 +39,7 @@ def write_config(workdir: Path, config: ConfigDict) -> None:
     path = workdir / "config.json"
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(_plain(config), indent=2) + "\n")
-        os.replace(partial, path)
+        write_whole(path, json.dumps(_plain(config), indent=2) + "\n")
     except OSError as error:
         raise ConfigError(f"--workdir={workdir} cannot be written: {error}") from error
 
