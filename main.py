@@ -22,6 +22,9 @@ from dpeformer_jax.validation import flatten, validate
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "File of the config.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and records.")
+CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "With --mode=eval: scores this one instead of the workdir's newest."
+)
 MODE = flags.DEFINE_enum("mode", "train", ["train", "eval"], "What to do.")
 flags.mark_flags_as_required(["config", "workdir"])
 
@@ -31,12 +34,19 @@ def run() -> None:
     config, workdir = CONFIG.value, Path(WORKDIR.value).expanduser()
     validate(config, jax.device_count())
     check_workdir(workdir, config)
+    check_checkpoint(workdir)
     group = config.train.images_per_identity
     sampling = Sampling(config.train.batch_size // group, group, config.seed)
     dataset = load_dataset(config.data, sampling)
     print(dataset.summary(), flush=True)
     experiment = build(config, dataset.num_classes, dataset.num_cameras)
     test_sets = [loop.TestSet(dataset.name, dataset.query, dataset.gallery)]
+    if CHECKPOINT.value:
+        write_config(workdir, config)
+        loop.evaluate_checkpoint(
+            experiment, Path(CHECKPOINT.value).expanduser(), workdir, test_sets
+        )
+        return
     if MODE.value == "eval":
         loop.evaluate_newest(experiment, workdir, test_sets)
         return
@@ -45,6 +55,21 @@ def run() -> None:
         bank = OccluderBank(*load_cutouts(config.views.occluders, tuple(config.data.image_size)))
     write_config(workdir, config)
     loop.train(experiment, workdir, dataset.train, test_sets, bank)
+
+
+def check_checkpoint(workdir: Path) -> None:
+    """Raises ConfigError where --checkpoint does not go with the other flags."""
+    if not CHECKPOINT.value:
+        return
+    if MODE.value != "eval":
+        raise ConfigError(
+            "--checkpoint is for --mode=eval; to train from weights set --config.init.checkpoint"
+        )
+    if (workdir / "checkpoints").exists():
+        raise ConfigError(
+            f"--workdir={workdir} is of a training, whose eval.json would be lost; choose another "
+            "for the scores of --checkpoint"
+        )
 
 
 def main(_: list[str]) -> None:

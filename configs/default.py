@@ -6,13 +6,18 @@ command line: `--config.train.epochs=60`. Used as it is, it trains on RenderedRe
 python main.py --config=configs/default.py --workdir=runs/full
 
 Made for a GPU: 26,000 steps of 64 images. Not run here.
+
+With any config, `--config=configs/NAME.py:released` computes as the authors' released program.
 """
 
 from ml_collections import ConfigDict
 
 
-def get_config() -> ConfigDict:
-    """The full-size network and the published recipe."""
+def get_config(preset: str = "") -> ConfigDict:
+    """The full-size network and the published recipe.
+
+    preset: "", or "released" by `--config=configs/NAME.py:released`.
+    """
     config = ConfigDict()
     config.seed = 0  # of initialisation, sampling and augmentation
 
@@ -29,7 +34,7 @@ def get_config() -> ConfigDict:
     data.loader_processes = 0  # that decode, where nothing is cached; 0 uses the threads
 
     config.model = model = ConfigDict()
-    model.variant = "b16"  # "b16", "s16", "ti16", "nano8", "mu"
+    model.variant = "b16"  # "b16", "b32", "l16", "l32", "s16", "s32", "ti16", "nano8", "mu"
     model.stride = 16  # pixels between patches; smaller than the patch makes them overlap
     model.parts = 4  # P, stripes and bands of patches
     model.min_patches = 24  # K_min, fewest patches that DPSM keeps
@@ -37,6 +42,12 @@ def get_config() -> ConfigDict:
     model.sie = False  # side information embedding of the camera
     model.sie_coefficient = 3.0  # its factor
     model.dtype = "float32"  # of the computation: "float32" or "bfloat16"
+    model.global_token = "class"  # "class", or "first_patch" (released program)
+    model.pooling = "image"  # of kept patches: per "image", or to the "batch"'s fewest (released)
+    model.head_merge = "image"  # in the FBM: per "image", or across the "batch" (released program)
+
+    config.init = ConfigDict()
+    config.init.checkpoint = ""  # folder of weights (convert_weights.py, a workdir); "": random
 
     config.views = views = ConfigDict()
     views.second = "roa"  # the occluded view: "roa" (cut-outs) or "erasing" (random erasing)
@@ -48,6 +59,7 @@ def get_config() -> ConfigDict:
     loss.occluded_memory = 0.3  # factor of the occluded view's memory loss
     loss.label_smoothing = 0.0  # share of the target spread over all identities
     loss.triplet = 0.0  # factor of the soft-margin batch-hard triplet loss
+    loss.memory_epsilon = 0.0  # added inside the memory's softmax and logarithm; released: 1e-6
 
     config.optim = optim = ConfigDict()
     optim.name = "sgd"  # "sgd" or "adamw"
@@ -66,4 +78,22 @@ def get_config() -> ConfigDict:
 
     config.eval = ConfigDict()
     config.eval.batch_size = 128  # images a batch over all devices
+    if preset == "released":
+        released(config)
+    elif preset:
+        raise ValueError(f"there is no preset {preset!r}; the only one is 'released'")
     return config.lock()  # a config file that sets a field not named above is refused
+
+
+def released(config: ConfigDict) -> None:
+    """What the authors' released program computes, where it differs from the paper.
+
+    It exists for comparison: with it a feature depends on the other images of its batch, so
+    scores change with eval.batch_size and the order of files. docs/differences.md tells what each
+    field does.
+    """
+    config.model.global_token = "first_patch"  # top left, and not the class token
+    config.model.pooling = "batch"  # lists of kept patches shortened to the batch's shortest
+    config.model.head_merge = "batch"  # attention of other images enters a part
+    config.views.second = "erasing"  # a rectangle of noise instead of cut-outs
+    config.loss.memory_epsilon = 1e-6  # inside softmax and logarithm

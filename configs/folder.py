@@ -13,9 +13,9 @@ from ml_collections import ConfigDict
 from configs import quickstart
 
 
-def get_config() -> ConfigDict:
+def get_config(preset: str = "") -> ConfigDict:
     """The quickstart's recipe, longer: about 1,300 steps on 700 pictures."""
-    config = quickstart.get_config()
+    config = quickstart.get_config(preset)
     config.data.builder = "reid_folder"
     config.train.epochs = 60
     config.train.checkpoint_every = 10

@@ -12,9 +12,9 @@ from ml_collections import ConfigDict
 from configs import default
 
 
-def get_config() -> ConfigDict:
+def get_config(preset: str = "") -> ConfigDict:
     """The defaults are the recipe; only the data differ."""
-    config = default.get_config()
+    config = default.get_config(preset)
     config.data.builder = "reid_folder"
     config.data.pattern = r"(\d{4})_c(\d)"
     return config

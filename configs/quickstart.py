@@ -13,9 +13,9 @@ from ml_collections import ConfigDict
 from configs import default
 
 
-def get_config() -> ConfigDict:
+def get_config(preset: str = "") -> ConfigDict:
     """The published losses and views on a network of 0.1 million parameters."""
-    config = default.get_config()
+    config = default.get_config(preset)
 
     config.data.variant = "small"
     config.data.image_size = (64, 32)

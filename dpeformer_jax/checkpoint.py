@@ -1,14 +1,19 @@
-"""Saving and restoring the training state with orbax."""
+"""Saving and restoring the training state with orbax.
+
+A checkpoint is a folder of items: `variables` (params, batch_stats), `memory`, `training` (step and
+optimiser) and `model`, the network in words. weights.py reads the parts that stand on their own.
+"""
 
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import jax
 import orbax.checkpoint as ocp
 
 from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.model.description import Description
 
-State = TypeVar("State")  # any pytree of arrays
+Items = dict[str, Any]  # name -> pytree of arrays
 KEPT = 3  # newest checkpoints that stay on disk
 
 
@@ -19,8 +24,8 @@ class Checkpoints:
     process never leaves a half checkpoint that is taken for a whole one.
     """
 
-    def __init__(self, directory: Path):
-        self._directory = directory
+    def __init__(self, directory: Path, model: Description):
+        self._directory, self._model = directory, model
         options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=True)
         self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
@@ -29,13 +34,15 @@ class Checkpoints:
         """Step of the newest complete checkpoint."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: State) -> None:
-        """Writes the state in the background, once a step."""
+    def save(self, step: int, items: Items) -> None:
+        """Writes the items and the model in the background, once a step."""
         if step != self.newest:
-            self._manager.save(step, args=ocp.args.StandardSave(state))
+            saved = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+            saved["model"] = ocp.args.JsonSave(self._model)
+            self._manager.save(step, args=ocp.args.Composite(**saved))
 
-    def restore(self, like: State) -> State:
-        """The newest state, laid out on the devices as `like`.
+    def restore(self, like: Items) -> Items:
+        """The newest items, laid out on the devices as `like`.
 
         Raises:
             ConfigError: there is none, or it is of another network.
@@ -43,9 +50,10 @@ class Checkpoints:
         if self.newest is None:
             raise ConfigError(f"{self._directory}: holds no checkpoint; train first")
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        wanted = {name: ocp.args.StandardRestore(tree) for name, tree in target.items()}
         try:
-            return self._manager.restore(self.newest, args=ocp.args.StandardRestore(target))
-        except ValueError as error:
+            return dict(self._manager.restore(self.newest, args=ocp.args.Composite(**wanted)))
+        except (ValueError, KeyError, FileNotFoundError) as error:
             raise ConfigError(
                 f"{self._directory}: step {self.newest} does not fit the network of this config: "
                 f"{str(error).splitlines()[0]}"

@@ -15,6 +15,9 @@ CHOICES = {
     "data.cache": ("auto", "memory", "none"),
     "model.variant": tuple(VARIANTS),
     "model.dtype": ("float32", "bfloat16"),
+    "model.global_token": ("class", "first_patch"),
+    "model.pooling": ("image", "batch"),
+    "model.head_merge": ("image", "batch"),
     "views.second": ("roa", "erasing"),
     "optim.name": ("sgd", "adamw"),
 }
@@ -31,6 +34,7 @@ RANGES = {
     "loss.occluded_memory": (0, None),
     "loss.label_smoothing": (0, 0.99),
     "loss.triplet": (0, None),
+    "loss.memory_epsilon": (0, 1e-3),
     "optim.lr": (1e-12, None),
     "optim.bias_lr_factor": (0, None),
     "optim.momentum": (0, 0.9999),

@@ -19,6 +19,8 @@ ALLOWED = {
         "dpeformer_jax.model",
         "dpeformer_jax.retrieval",
         "dpeformer_jax.checkpoint",
+        "dpeformer_jax.weights",
+        "dpeformer_jax.pretrained",
         "dpeformer_jax.devices",
         "dpeformer_jax.errors",
         "dpeformer_jax.files",

@@ -15,6 +15,7 @@ READERS = {
     "": [("main.py", "config"), ("dpeformer_jax/training/experiment.py", "config")],
     "data": [("data/dataset.py", "fields"), ("main.py", "config.data")],
     "model": [("dpeformer_jax/training/experiment.py", "fields")],
+    "init": [("dpeformer_jax/training/loop.py", "config.init")],
     "views": [("main.py", "config.views"), ("dpeformer_jax/training/loop.py", "config.views")],
     "loss": [("dpeformer_jax/training/losses.py", "weights")],
     "optim": [("dpeformer_jax/training/experiment.py", "optim")],

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import released
-from released import golden
 from variables import random_variables
 
+from benchmarks import released
+from benchmarks.released import golden
 from dpeformer_jax.model.dpeformer import DPEFormer, PartNorm
 from dpeformer_jax.model.vit import VARIANTS
 

@@ -17,8 +17,10 @@ from dpeformer_jax.checkpoint import Checkpoints
 from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
+from dpeformer_jax.training.optim import LearningRates
+from dpeformer_jax.training.state import TrainState
 
-RATES = loop.LearningRates(1e-3, 1e-3)
+RATES = LearningRates(1e-3, 1e-3)
 
 
 def toy_experiment(optimizer="adamw"):
@@ -32,7 +34,8 @@ def toy_tests():
 
 
 def final_state(experiment, workdir):
-    return Checkpoints(workdir / "checkpoints").restore(experiment.fresh_state())
+    checkpoints = Checkpoints(workdir / "checkpoints", experiment.description)
+    return TrainState.from_items(checkpoints.restore(experiment.fresh_state().items))
 
 
 def lines_of(workdir):

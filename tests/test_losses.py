@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import released
-from released import golden
 
+from benchmarks import released
+from benchmarks.released import golden
 from dpeformer_jax.model.dpeformer import Logits, Outputs
 from dpeformer_jax.training.losses import (
     LossWeights,

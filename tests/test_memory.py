@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 import pytest
-import released
-from released import golden
 
+from benchmarks import released
+from benchmarks.released import golden
 from dpeformer_jax.training import memory
 
 LABELS = {

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from released import golden
 
+from benchmarks.released import golden
 from dpeformer_jax.retrieval import metrics
 
 

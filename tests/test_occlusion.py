@@ -7,8 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from PIL import Image
-from released import golden
 
+from benchmarks.released import golden
 from dpeformer_jax.training.occlusion import (
     OccluderBank,
     paste,

@@ -4,10 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from released import golden
 
+from benchmarks.released import golden
 from dpeformer_jax.model.selection import (
     Selection,
+    own_bands,
     pool_selected,
     pool_stripes,
     pooling_weights,
@@ -82,7 +83,7 @@ def test_stripes_are_rows_of_the_image():
 def test_bands_pool_the_kept_patches_by_rank():
     globe, patches = random_tokens()
     selection = select_patches(globe, patches, min_patches=6)
-    pooled = pool_selected(patches, selection, parts=3)
+    pooled = pool_selected(patches, own_bands(selection, 3))
     for i in range(len(globe)):
         _, order = chosen_one_by_one(globe[i], patches[i], 6)
         count = len(order)
@@ -96,7 +97,7 @@ def test_gradient_reaches_kept_patches_only():
 
     def pooled_sum(globe, patches):
         selection = select_patches(globe, patches, 6)
-        return (pool_selected(patches, selection, 3) ** 2).sum()
+        return (pool_selected(patches, own_bands(selection, 3)) ** 2).sum()
 
     globe_grad, patch_grad = jax.grad(pooled_sum, argnums=(0, 1))(globe, patches)
     kept = np.asarray(select_patches(globe, patches, 6).kept)

@@ -4,9 +4,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import released
-from released import golden
 
+from benchmarks import released
+from benchmarks.released import golden
 from dpeformer_jax.model.vit import VARIANTS, VisionTransformer, drop_path, patch_grid
 
 
@@ -38,7 +38,7 @@ def test_full_size_tokens_equal_the_released_program():
     values = golden("backbone.npz")
     model = VisionTransformer(VARIANTS["b16"], stride=16)
     with jax.default_matmul_precision("highest"):
-        tokens = jax.jit(model.apply)({"params": released.backbone(prefix="")}, released.images())
+        tokens = jax.jit(model.apply)({"params": released.backbone()}, released.images())
     np.testing.assert_allclose(tokens[:2], values["plain_tokens"], atol=5e-5)
     norms = np.linalg.norm(tokens, axis=-1)
     np.testing.assert_allclose(norms, values["plain_token_norm"], rtol=1e-5)
@@ -47,7 +47,7 @@ def test_full_size_tokens_equal_the_released_program():
 @pytest.mark.slow
 def test_full_size_tokens_with_side_information_equal_the_released_program():
     values = golden("backbone.npz")
-    params = released.backbone(prefix="") | {"sie_embed": released.rule("sie_embed", (8, 1, 768))}
+    params = released.backbone() | {"sie_embed": released.rule("sie_embed", (8, 1, 768))}
     cameras = jnp.array([0, 3])
     model = VisionTransformer(VARIANTS["b16"], stride=16, sides=8)
     with jax.default_matmul_precision("highest"):

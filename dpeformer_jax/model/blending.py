@@ -14,9 +14,15 @@ class FeatureBlending(nn.Module):
     """Lets one part look up what it misses in the global feature: [B, D] x [B, D] -> [B, D].
 
     Both vectors are cut into tokens of 16 channels; the part's tokens attend to the global's.
+
+    Attributes:
+        dtype: of the computation.
+        mix_batch: merges the heads along the wrong axis, as the released program does: an image
+            then receives the attention of two others. For comparison only.
     """
 
     dtype: jnp.dtype = jnp.float32
+    mix_batch: bool = False
 
     @nn.compact
     def __call__(self, part: jax.Array, global_token: jax.Array) -> jax.Array:
@@ -40,6 +46,8 @@ class FeatureBlending(nn.Module):
 
         k, v = jnp.split(dense(2 * SEGMENT, "kv")(source), 2, axis=-1)
         mixed = jax.nn.dot_product_attention(heads(dense(SEGMENT, "q")(query)), heads(k), heads(v))
+        if self.mix_batch:
+            mixed = mixed.transpose(2, 0, 1, 3)  # heads before the batch, not beside the channels
         return dense(SEGMENT, "proj", use_bias=True)(mixed.reshape(query.shape))
 
 

@@ -8,7 +8,13 @@ import jax
 import jax.numpy as jnp
 
 from dpeformer_jax.model.blending import PartBlending
-from dpeformer_jax.model.selection import pool_selected, pool_stripes, select_patches
+from dpeformer_jax.model.selection import (
+    batch_bands,
+    own_bands,
+    pool_selected,
+    pool_stripes,
+    select_patches,
+)
 from dpeformer_jax.model.vit import Variant, VisionTransformer
 
 
@@ -87,6 +93,11 @@ class DPEFormer(nn.Module):
         min_patches: smallest number of patches that DPSM keeps (K_min).
         drop_path, sides, side_coefficient: see VisionTransformer.
         dtype: of backbone and blending; selection, pooling, norms and heads are float32.
+        global_token: "class" (the paper's) or "first_patch" (the released program's).
+        pooling: of the kept patches, from each "image"'s own count, or by way of the smallest
+            count of the "batch" as in the released program.
+        head_merge: of the blending attention, within each "image", or across the "batch" as in
+            the released program.
     """
 
     variant: Variant
@@ -98,6 +109,14 @@ class DPEFormer(nn.Module):
     sides: int = 0
     side_coefficient: float = 3.0
     dtype: jnp.dtype = jnp.float32
+    global_token: str = "class"
+    pooling: str = "image"
+    head_merge: str = "image"
+
+    @property
+    def mixes_batch(self) -> bool:
+        """Whether a feature depends on the other images of its batch."""
+        return "batch" in (self.pooling, self.head_merge)
 
     def setup(self):
         self.backbone = VisionTransformer(
@@ -108,7 +127,7 @@ class DPEFormer(nn.Module):
             self.side_coefficient,
             self.dtype,
         )
-        self.blending = PartBlending(self.dtype)
+        self.blending = PartBlending(self.dtype, mix_batch=self.head_merge == "batch")
         self.holistic_norm, self.part_norm = PartNorm(), PartNorm()
         linear = {"use_bias": False, "kernel_init": nn.initializers.normal(0.001)}
         self.holistic_classifier = nn.Dense(self.num_classes, **linear)
@@ -117,7 +136,10 @@ class DPEFormer(nn.Module):
         self.part_classifier = PartClassifier(self.num_classes)
 
     def __call__(self, images: jax.Array, side: jax.Array | None = None) -> Outputs:
-        """Evaluation: each image on its own. images: [B, H, W, 3] normalised; side: [B]."""
+        """Evaluation, each image on its own unless `mixes_batch`.
+
+        images: [B, H, W, 3] normalised; side: [B] row of the SIE.
+        """
         return self._heads(self.backbone(images, side), train=False)
 
     def train_views(
@@ -139,10 +161,12 @@ class DPEFormer(nn.Module):
         return self._heads(clean, train=True), self._heads(occluded, train=True)
 
     def _heads(self, tokens: jax.Array, train: bool) -> Outputs:
-        globe, patches = tokens[:, 0], tokens[:, 1:]
+        globe = tokens[:, 1 if self.global_token == "first_patch" else 0]
+        patches = tokens[:, 1:]
         selection = select_patches(globe, patches, self.min_patches)
         stripes = self.holistic_norm(pool_stripes(patches, self.parts), train)
-        bands = pool_selected(patches, selection, self.parts)
+        weigh = batch_bands if self.pooling == "batch" else own_bands
+        bands = pool_selected(patches, weigh(selection, self.parts))
         blended = self.part_norm(self.blending(bands, globe).astype(jnp.float32), train)
         h, z = (x.reshape(len(x), -1) for x in (stripes, blended))
         logits = Logits(

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+EXACT = jax.lax.Precision.HIGHEST  # a GPU's default (TF32) would reorder near neighbours
+
 
 class Selection(NamedTuple):
     """Which patches of each image show the person.
@@ -42,11 +44,10 @@ def select_patches(global_token: jax.Array, patches: jax.Array, min_patches: int
     """
     global_token, patches = jax.lax.stop_gradient((global_token, patches))
     patches = patches.astype(jnp.float32)
-    exact = jax.lax.Precision.HIGHEST  # a GPU's default (TF32) would reorder near neighbours
-    affinity = jnp.einsum("bd,bnd->bn", global_token.astype(jnp.float32), patches, precision=exact)
+    affinity = jnp.einsum("bd,bnd->bn", global_token.astype(jnp.float32), patches, precision=EXACT)
     proxy = jnp.argmax(affinity, axis=1)
     proxy_token = jnp.take_along_axis(patches, proxy[:, None, None], axis=1)[:, 0]
-    similarity = jnp.einsum("bd,bnd->bn", proxy_token, patches, precision=exact)
+    similarity = jnp.einsum("bd,bnd->bn", proxy_token, patches, precision=EXACT)
     order = jnp.argsort(similarity, axis=1, descending=True, stable=True)
     falling = jnp.take_along_axis(similarity, order, axis=1)
     drops = falling[:, :-1] - falling[:, 1:]
@@ -54,7 +55,9 @@ def select_patches(global_token: jax.Array, patches: jax.Array, min_patches: int
     return Selection(proxy, count, rank=jnp.argsort(order, axis=1))
 
 
-def pooling_weights(count: jax.Array | int, position: jax.Array, parts: int) -> jax.Array:
+def pooling_weights(
+    count: jax.Array | int, position: jax.Array, parts: jax.Array | int, rows: int | None = None
+) -> jax.Array:
     """Adaptive average pooling of positions 0..count-1 to `parts` bins, as a matrix.
 
     Bin i covers floor(i * count / parts) .. ceil((i + 1) * count / parts) - 1. Positions from
@@ -64,17 +67,18 @@ def pooling_weights(count: jax.Array | int, position: jax.Array, parts: int) -> 
         count: [...] or scalar, how many positions are pooled, at least `parts`.
         position: [..., N] the position of each token.
         parts: number of bins.
+        rows: of the matrix, where `parts` is known at run time only; those from `parts` on are 0.
 
     Returns:
-        [..., parts, N] weights; the rows add up to 1.
+        [..., rows, N] weights; each of the first `parts` rows adds up to 1.
     """
     count = jnp.asarray(count)[..., None]
-    bins = jnp.arange(parts)
+    bins = jnp.arange(parts if rows is None else rows)
     first = bins * count // parts
     end = -(-(bins + 1) * count // parts)
     position = position[..., None, :]
     inside = (first[..., None] <= position) & (position < end[..., None])
-    return inside / (end - first)[..., None]
+    return inside * (bins < parts)[:, None] / (end - first)[..., None]
 
 
 def pool_stripes(patches: jax.Array, parts: int) -> jax.Array:
@@ -84,7 +88,28 @@ def pool_stripes(patches: jax.Array, parts: int) -> jax.Array:
     return jnp.einsum("pn,bnd->bpd", weights, patches.astype(jnp.float32))
 
 
-def pool_selected(patches: jax.Array, selection: Selection, parts: int) -> jax.Array:
-    """Mean of each band of similarity rank among the kept patches: [B, N, D] -> [B, P, D] f32."""
-    weights = pooling_weights(selection.count, selection.rank, parts)
-    return jnp.einsum("bpn,bnd->bpd", weights, patches.astype(jnp.float32))
+def own_bands(selection: Selection, parts: int) -> jax.Array:
+    """Weights [B, P, N] that average each band of similarity rank among an image's kept patches."""
+    return pooling_weights(selection.count, selection.rank, parts)
+
+
+def shortened(selection: Selection) -> jax.Array:
+    """Weights [B, N, N] that pool each image's K kept patches to the batch's smallest K.
+
+    As the released program does, by which features depend on the batch. Rows from the smallest K
+    on are 0.
+    """
+    patches = selection.rank.shape[1]
+    return pooling_weights(selection.count, selection.rank, selection.count.min(), rows=patches)
+
+
+def batch_bands(selection: Selection, parts: int) -> jax.Array:
+    """Weights [B, P, N] of bands by way of the batch's smallest K (released program)."""
+    patches = selection.rank.shape[1]
+    bands = pooling_weights(selection.count.min(), jnp.arange(patches), parts)
+    return jnp.einsum("pm,bmn->bpn", bands, shortened(selection), precision=EXACT)
+
+
+def pool_selected(patches: jax.Array, bands: jax.Array) -> jax.Array:
+    """Means of the kept patches: [B, N, D] by weights [B, P, N] -> [B, P, D] float32."""
+    return jnp.einsum("bpn,bnd->bpd", bands, patches.astype(jnp.float32))

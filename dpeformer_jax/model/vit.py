@@ -28,6 +28,10 @@ VARIANTS = {
     "b16": Variant(width=768, depth=12, heads=12, patch=16),
     "s16": Variant(width=384, depth=12, heads=6, patch=16),
     "ti16": Variant(width=192, depth=12, heads=3, patch=16),
+    "l16": Variant(width=1024, depth=24, heads=16, patch=16),
+    "b32": Variant(width=768, depth=12, heads=12, patch=32),
+    "s32": Variant(width=384, depth=12, heads=6, patch=32),
+    "l32": Variant(width=1024, depth=24, heads=16, patch=32),
     "nano8": Variant(width=64, depth=2, heads=4, patch=8),
     "mu": Variant(width=32, depth=2, heads=2, patch=16),
 }
@@ -37,6 +41,20 @@ def patch_grid(image_size: tuple[int, int], patch: int, stride: int) -> tuple[in
     """Rows and columns of patches on an image of (height, width) pixels, without padding."""
     height, width = image_size
     return (height - patch) // stride + 1, (width - patch) // stride + 1
+
+
+def resize_positions(
+    pos_embed: jax.Array, source: tuple[int, int], target: tuple[int, int]
+) -> jax.Array:
+    """Position embedding of another patch grid: [1, 1 + N, D] -> [1, 1 + N', D].
+
+    The class token's row is kept; the grid (rows, columns) is resized bilinearly with half-pixel
+    centres and without antialiasing, as the released program does.
+    """
+    width = pos_embed.shape[-1]
+    grid = pos_embed[:, 1:].reshape(1, *source, width)
+    grid = jax.image.resize(grid, (1, *target, width), "bilinear", antialias=False)
+    return jnp.concatenate([pos_embed[:, :1], grid.reshape(1, -1, width)], axis=1)
 
 
 def drop_path(x: jax.Array, rate: float, keys: jax.Array) -> jax.Array:

@@ -10,6 +10,7 @@ from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from dpeformer_jax.devices import data_mesh, replicated
+from dpeformer_jax.model.description import Description, describe
 from dpeformer_jax.model.dpeformer import DPEFormer
 from dpeformer_jax.model.vit import VARIANTS
 from dpeformer_jax.retrieval.evaluate import FeatureExtractor
@@ -29,6 +30,11 @@ class Experiment:
     schedule: Schedule
     loss_weights: LossWeights
     extractor: FeatureExtractor
+
+    @property
+    def description(self) -> Description:
+        """Of the network, as checkpoints keep it."""
+        return describe(self.model, tuple(self.config.data.image_size))
 
     def fresh_state(self) -> TrainState:
         """Random parameters from the config's seed, on all devices."""
@@ -68,4 +74,7 @@ def _model(fields: Any, num_classes: int, num_cameras: int) -> DPEFormer:
         sides=num_cameras if fields.sie else 0,
         side_coefficient=fields.sie_coefficient,
         dtype=jnp.dtype(fields.dtype),
+        global_token=fields.global_token,
+        pooling=fields.pooling,
+        head_merge=fields.head_merge,
     )

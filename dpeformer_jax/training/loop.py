@@ -1,4 +1,4 @@
-"""The training step and the loop around it."""
+"""The loop around the training step."""
 
 import dataclasses
 import math
@@ -8,25 +8,20 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 
 from dpeformer_jax.checkpoint import Checkpoints
 from dpeformer_jax.devices import prefetch, replicated
 from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.model.dpeformer import DPEFormer
+from dpeformer_jax.pretrained import CLASSIFIERS, start_from
 from dpeformer_jax.retrieval.evaluate import Images, evaluate, table, write_report
 from dpeformer_jax.training import memory
-from dpeformer_jax.training.augment import two_views
 from dpeformer_jax.training.experiment import Experiment
 from dpeformer_jax.training.journal import Journal
-from dpeformer_jax.training.losses import LossWeights, total_loss
-from dpeformer_jax.training.occlusion import OccluderBank, random_erasing, realistic_occlusion
-from dpeformer_jax.training.optim import LearningRates
+from dpeformer_jax.training.occlusion import OccluderBank
 from dpeformer_jax.training.state import TrainState
-
-Metrics = dict[str, jax.Array]
+from dpeformer_jax.training.step import Metrics, train_step
+from dpeformer_jax.weights import Weights, load_weights
 
 
 class TrainingImages(Images, Protocol):
@@ -49,57 +44,6 @@ class TestSet:
     name: str
     query: Images
     gallery: Images
-
-
-def train_step(
-    state: TrainState,
-    batch: dict[str, jax.Array],
-    rates: LearningRates,
-    bank: OccluderBank | None,
-    *,
-    key: jax.Array,
-    model: DPEFormer,
-    tx: optax.GradientTransformationExtraArgs,
-    weights: LossWeights,
-    padding: int,
-) -> tuple[TrainState, Metrics]:
-    """One update. Pure; without a bank of cut-outs the second view is made by random erasing.
-
-    Randomness is a function of the key, the step and an image's place in the global batch.
-    """
-    places = jnp.arange(len(batch["label"]))
-    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), places)
-    view_keys, depth_keys = jnp.split(jax.vmap(partial(jax.random.split, num=3))(keys), [1], 1)
-    occlude = random_erasing if bank is None else partial(realistic_occlusion, bank=bank)
-    make_views = jax.vmap(partial(two_views, padding=padding, occlude=occlude), out_axes=1)
-    views = make_views(view_keys[:, 0], batch["image"])
-
-    def loss_fn(params: Any):
-        (clean, occluded), updated = model.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            views,
-            batch["camera"],
-            depth_keys.T,
-            method=model.train_views,
-            mutable=["batch_stats"],
-        )
-        loss, terms = total_loss(clean, occluded, batch["label"], state.memory, weights)
-        return loss, (terms, clean, occluded, updated["batch_stats"])
-
-    grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-    (loss, (terms, clean, occluded, batch_stats)), grads = grad_fn(state.params)
-    updates, opt_state = tx.update(grads, state.opt_state, state.params, learning_rates=rates)
-    state = TrainState(
-        step=state.step + 1,
-        params=optax.apply_updates(state.params, updates),
-        batch_stats=batch_stats,
-        memory=memory.update(state.memory, clean.holistic, batch["label"]),
-        opt_state=opt_state,
-    )
-    selected = jnp.concatenate([clean.selected, occluded.selected]).sum(axis=1).mean()
-    accuracy = (clean.logits.holistic.argmax(axis=1) == batch["label"]).mean()
-    metrics = {"loss": loss, **terms, "accuracy": accuracy, "selected": selected}
-    return state, {**metrics, "grad_norm": optax.tree.norm(grads)}
 
 
 def compile_step(experiment: Experiment):
@@ -131,12 +75,13 @@ def train(
         The content of eval.json.
     """
     state = experiment.fresh_state()
-    with Checkpoints(workdir / "checkpoints") as checkpoints:
+    with Checkpoints(workdir / "checkpoints", experiment.description) as checkpoints:
         if checkpoints.newest is None:
+            state = with_pretrained(experiment, state)
             report(experiment, state, test_sets, workdir / "eval_initial.json")
             state = with_memory(experiment, state, images)
         else:
-            state = checkpoints.restore(state)
+            state = TrainState.from_items(checkpoints.restore(state.items))
             print(f"continuing from step {checkpoints.newest} in {workdir}", flush=True)
         state = run_epochs(experiment, workdir, checkpoints, state, images, bank)
     return report(experiment, state, test_sets, workdir / "eval.json")
@@ -170,7 +115,21 @@ def run_epochs(
             if epoch % config.checkpoint_every == 0 or epoch == config.epochs:
                 journal.add(*_fetch(*running))
                 running = None
-                checkpoints.save(step, state)
+                checkpoints.save(step, state.items)
+    return state
+
+
+def with_pretrained(experiment: Experiment, state: TrainState) -> TrainState:
+    """The state with the weights of config.init.checkpoint, where it names one.
+
+    Raises:
+        ConfigError: they do not fit the network.
+    """
+    path = experiment.config.init.checkpoint
+    if not path:
+        return state
+    state, fresh = _laid_over(experiment, state, load_weights(Path(path).expanduser()))
+    print(f"weights from {path}; fresh: {', '.join(sorted(fresh))}", flush=True)
     return state
 
 
@@ -192,8 +151,25 @@ def evaluate_newest(
     """
     if not (workdir / "checkpoints").is_dir():
         raise ConfigError(f"--workdir={workdir} holds no checkpoint; train first")
-    with Checkpoints(workdir / "checkpoints") as checkpoints:
-        state = checkpoints.restore(experiment.fresh_state())
+    with Checkpoints(workdir / "checkpoints", experiment.description) as checkpoints:
+        state = TrainState.from_items(checkpoints.restore(experiment.fresh_state().items))
+    return report(experiment, state, test_sets, workdir / "eval.json")
+
+
+def evaluate_checkpoint(
+    experiment: Experiment, path: Path, workdir: Path, test_sets: Sequence[TestSet]
+) -> dict[str, Any]:
+    """Scores a checkpoint from elsewhere, of any training set; otherwise as evaluate_newest.
+
+    Raises:
+        ConfigError: there is none, it does not fit, or it is not a whole network.
+    """
+    state, fresh = _laid_over(experiment, experiment.fresh_state(), load_weights(path))
+    if lacking := fresh - CLASSIFIERS:
+        raise ConfigError(
+            f"--checkpoint={path} lacks {', '.join(sorted(lacking))}, so its features would be "
+            "random; train from it with --config.init.checkpoint"
+        )
     return report(experiment, state, test_sets, workdir / "eval.json")
 
 
@@ -201,6 +177,13 @@ def report(
     experiment: Experiment, state: TrainState, test_sets: Sequence[TestSet], path: Path
 ) -> dict[str, Any]:
     """Scores a state on all test sets, prints the table and writes it to `path`."""
+    if experiment.model.mixes_batch:
+        print(
+            "warning: with config.model.pooling or head_merge = 'batch' the features of an image "
+            f"depend on the others of its batch of {experiment.extractor.batch_size}; these scores "
+            "change with config.eval.batch_size and with the order of files",
+            flush=True,
+        )
     result = {
         "step": int(state.step),
         "datasets": {
@@ -211,6 +194,14 @@ def report(
     write_report(path, result)
     print(f"scores at step {result['step']} (percent; also in {path})\n{table(result)}", flush=True)
     return result
+
+
+def _laid_over(
+    experiment: Experiment, state: TrainState, weights: Weights
+) -> tuple[TrainState, set[str]]:
+    variables, fresh = start_from(weights, state.variables, experiment.description)
+    variables = jax.device_put(variables, replicated(experiment.mesh))
+    return state.replace(**variables), fresh
 
 
 def _fetch(step: int, epoch: int, lr: float, metrics: Metrics):

@@ -1,6 +1,7 @@
 """Losses of DPEFormer (arXiv 2402.10435, section 3.5): arrays in, scalar and terms out."""
 
 import dataclasses
+import math
 
 import jax
 import jax.numpy as jnp
@@ -15,13 +16,14 @@ class LossWeights:
 
     temperature: of the memory's softmax (tau); occluded_memory: of the occluded view's memory
     term; label_smoothing: share of the target spread over all identities; triplet: of the
-    soft-margin triplet loss, 0 in the released program.
+    soft-margin triplet loss, 0 in the released program; memory_epsilon: see memory_contrast.
     """
 
     temperature: float = 0.05
     occluded_memory: float = 0.3
     label_smoothing: float = 0.0
     triplet: float = 0.0
+    memory_epsilon: float = 0.0
 
 
 def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
@@ -32,14 +34,25 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
 
 
 def memory_contrast(
-    features: jax.Array, memory: jax.Array, labels: jax.Array, temperature: float
+    features: jax.Array,
+    memory: jax.Array,
+    labels: jax.Array,
+    temperature: float,
+    epsilon: float = 0.0,
 ) -> jax.Array:
     """Cross-entropy over cosine similarities to the memory rows, divided by the temperature.
 
-    features: [B, F]; memory: [C, F]; labels: [B].
+    Args:
+        features: [B, F]; memory: [C, F]; labels: [B].
+        temperature: of the softmax.
+        epsilon: added to the softmax's denominator and to the probability inside the logarithm,
+            1e-6 in the released program.
     """
-    cosine = _unit(features) @ _unit(memory).T
-    return cross_entropy(cosine / temperature, labels)
+    floor = math.log(epsilon) if epsilon else -math.inf
+    logits = _unit(features) @ _unit(memory).T / temperature
+    total = jnp.logaddexp(jax.nn.logsumexp(logits, axis=1), floor)
+    log_share = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0] - total
+    return -jnp.logaddexp(log_share, floor).mean()
 
 
 def batch_hard_triplet(features: jax.Array, labels: jax.Array) -> jax.Array:
@@ -72,12 +85,17 @@ def total_loss(
         losses = [cross_entropy(x, labels, weights.label_smoothing) for x in logits]
         return sum(losses) / len(losses)
 
+    def contrast(outputs: Outputs) -> jax.Array:
+        return memory_contrast(
+            outputs.holistic, memory, labels, weights.temperature, weights.memory_epsilon
+        )
+
     terms = {
         "id_features": identity(*(x for v in views for x in (v.holistic, v.blended))),
         "id_global": identity(*(v.globe for v in views)),
         "id_parts": identity(*(v.parts for v in views)),
-        "memory_clean": memory_contrast(clean.holistic, memory, labels, weights.temperature),
-        "memory_occluded": memory_contrast(occluded.holistic, memory, labels, weights.temperature),
+        "memory_clean": contrast(clean),
+        "memory_occluded": contrast(occluded),
     }
     loss = terms["id_features"] + 2 * terms["id_global"] + terms["id_parts"]
     loss += terms["memory_clean"] + weights.occluded_memory * terms["memory_occluded"]

@@ -29,6 +29,21 @@ class TrainState:
         """What `DPEFormer.apply` takes."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
+    @property
+    def items(self) -> dict[str, Any]:
+        """The state as the items of a checkpoint."""
+        return {
+            "variables": self.variables,
+            "memory": {"features": self.memory},
+            "training": {"step": self.step, "opt_state": self.opt_state},
+        }
+
+    @classmethod
+    def from_items(cls, items: dict[str, Any]) -> "TrainState":
+        """The inverse of `items`."""
+        memory = items["memory"]["features"]
+        return cls(memory=memory, **items["variables"], **items["training"])
+
 
 def initial_state(
     key: jax.Array,

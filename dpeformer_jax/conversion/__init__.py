@@ -1,0 +1,1 @@
+"""Weights of other programs: their names, their formats, our arrays."""

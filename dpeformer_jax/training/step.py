@@ -1,0 +1,93 @@
+"""The training step: two views of a batch in, the next state out. Pure."""
+
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dpeformer_jax.model.dpeformer import DPEFormer
+from dpeformer_jax.training import memory
+from dpeformer_jax.training.augment import two_views
+from dpeformer_jax.training.losses import LossWeights, total_loss
+from dpeformer_jax.training.occlusion import OccluderBank, random_erasing, realistic_occlusion
+from dpeformer_jax.training.optim import LearningRates
+from dpeformer_jax.training.state import TrainState
+
+Metrics = dict[str, jax.Array]
+
+
+def train_step(
+    state: TrainState,
+    batch: dict[str, jax.Array],
+    rates: LearningRates,
+    bank: OccluderBank | None,
+    *,
+    key: jax.Array,
+    model: DPEFormer,
+    tx: optax.GradientTransformationExtraArgs,
+    weights: LossWeights,
+    padding: int,
+) -> tuple[TrainState, Metrics]:
+    """One update. Without a bank of cut-outs the second view is made by random erasing.
+
+    Randomness is a function of the key, the step and an image's place in the global batch.
+    """
+    places = jnp.arange(len(batch["label"]))
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), places)
+    view_keys, depth_keys = jnp.split(jax.vmap(partial(jax.random.split, num=3))(keys), [1], 1)
+    occlude = random_erasing if bank is None else partial(realistic_occlusion, bank=bank)
+    make_views = jax.vmap(partial(two_views, padding=padding, occlude=occlude), out_axes=1)
+    views = make_views(view_keys[:, 0], batch["image"])
+    return learn(state, views, batch, depth_keys.T, rates, model=model, tx=tx, weights=weights)
+
+
+def learn(
+    state: TrainState,
+    views: jax.Array,
+    batch: dict[str, jax.Array],
+    depth_keys: jax.Array,
+    rates: LearningRates,
+    *,
+    model: DPEFormer,
+    tx: optax.GradientTransformationExtraArgs,
+    weights: LossWeights,
+) -> tuple[TrainState, Metrics]:
+    """One update from views that are made already.
+
+    Args:
+        state: before the step.
+        views: [2, B, H, W, 3] normalised, clean then occluded.
+        batch: {"label": [B], "camera": [B] row of the SIE}.
+        depth_keys: [2, B] random keys of the stochastic depth.
+        rates: learning rates of the epoch.
+        model, tx, weights: the network, its optimiser, the factors of the loss.
+    """
+
+    def loss_fn(params: Any):
+        (clean, occluded), updated = model.apply(
+            {"params": params, "batch_stats": state.batch_stats},
+            views,
+            batch["camera"],
+            depth_keys,
+            method=model.train_views,
+            mutable=["batch_stats"],
+        )
+        loss, terms = total_loss(clean, occluded, batch["label"], state.memory, weights)
+        return loss, (terms, clean, occluded, updated["batch_stats"])
+
+    grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
+    (loss, (terms, clean, occluded, batch_stats)), grads = grad_fn(state.params)
+    updates, opt_state = tx.update(grads, state.opt_state, state.params, learning_rates=rates)
+    state = TrainState(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, updates),
+        batch_stats=batch_stats,
+        memory=memory.update(state.memory, clean.holistic, batch["label"]),
+        opt_state=opt_state,
+    )
+    selected = jnp.concatenate([clean.selected, occluded.selected]).sum(axis=1).mean()
+    accuracy = (clean.logits.holistic.argmax(axis=1) == batch["label"]).mean()
+    metrics = {"loss": loss, **terms, "accuracy": accuracy, "selected": selected}
+    return state, {**metrics, "grad_norm": optax.tree.norm(grads)}

@@ -1,0 +1,96 @@
+"""Networks on disk, without the training around them."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.model.description import Description
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """What a checkpoint folder holds of a network, as numpy arrays.
+
+    folder: of the checkpoint.
+    model: the network in words; None beside a memory bank alone.
+    variables: "params" and "batch_stats"; of a backbone alone {"params": {"backbone": ...}}.
+    memory: [C, P * D] the memory bank, or None.
+    """
+
+    folder: Path
+    model: Description | None
+    variables: dict[str, Any]
+    memory: np.ndarray | None
+
+    @property
+    def complete(self) -> bool:
+        """Whether it is a whole network and not a backbone alone."""
+        return "blending" in self.variables.get("params", {})
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint folder meant by a workdir, its `checkpoints`, or the folder itself.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if not path.is_dir():
+        raise ConfigError(
+            f"{path} is not a folder; expected the --workdir of a training or the --target of "
+            "convert_weights.py"
+        )
+    if (path / "variables").is_dir() or (path / "memory").is_dir():
+        return path
+    steps = [p for folder in (path, path / "checkpoints") for p in folder.glob("*")]
+    steps = [step for step in steps if step.name.isdigit()]
+    if not steps:
+        raise ConfigError(f"{path} holds no checkpoint; train first, or run convert_weights.py")
+    return max(steps, key=lambda step: int(step.name))
+
+
+def load_weights(path: Path) -> Weights:
+    """Reads the checkpoint that `path` means (see find_checkpoint).
+
+    Raises:
+        ConfigError: there is none, or it is damaged.
+    """
+    folder = find_checkpoint(path)
+    try:
+        model = folder / "model/metadata"
+        return Weights(
+            folder=folder,
+            model=json.loads(model.read_text()) if model.exists() else None,
+            variables=_read(folder / "variables"),
+            memory=_read(folder / "memory").get("features"),
+        )
+    except (ValueError, KeyError, OSError) as error:
+        raise ConfigError(f"{folder} is damaged: {str(error).splitlines()[0]}") from error
+
+
+def save_weights(folder: Path, weights: Weights) -> None:
+    """Writes the items that load_weights reads; the caller gives the folder its final name."""
+    items = {"variables": weights.variables}
+    if weights.memory is not None:
+        items["memory"] = {"features": weights.memory}
+    with ocp.StandardCheckpointer() as checkpointer:
+        for name, tree in items.items():
+            if tree:
+                checkpointer.save(folder.absolute() / name, tree)
+    if weights.model is not None:
+        with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
+            checkpointer.save(folder.absolute() / "model", weights.model)
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        return {}
+    with ocp.StandardCheckpointer() as checkpointer:
+        tree = checkpointer.metadata(folder.absolute()).item_metadata.tree
+        like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), tree)
+        return checkpointer.restore(folder.absolute(), like)
