@@ -64,6 +64,10 @@ def get_config() -> ConfigDict:
     train.checkpoint_every = 10  # epochs
     train.log_every = 50  # steps between lines of metrics.jsonl
 
-    config.eval = ConfigDict()
-    config.eval.batch_size = 128  # images a batch over all devices
+    config.eval = evaluation = ConfigDict()
+    evaluation.batch_size = 128  # images a batch over all devices
+    evaluation.rerank = False  # also score with k-reciprocal re-ranking (arXiv 1701.08398)
+    evaluation.rerank_k1 = 20  # neighbours that may encode an image
+    evaluation.rerank_k2 = 6  # nearest images over which encodings are averaged; 1 leaves them
+    evaluation.rerank_weight = 0.3  # share of the original distance; Jaccard's has the rest
     return config.lock()  # a config file that sets a field not named above is refused
