@@ -76,8 +76,12 @@ def get_config(preset: str = "") -> ConfigDict:
     train.checkpoint_every = 10  # epochs
     train.log_every = 50  # steps between lines of metrics.jsonl
 
-    config.eval = ConfigDict()
-    config.eval.batch_size = 128  # images a batch over all devices
+    config.eval = evaluation = ConfigDict()
+    evaluation.batch_size = 128  # images a batch over all devices
+    evaluation.rerank = False  # also score with k-reciprocal re-ranking (arXiv 1701.08398)
+    evaluation.rerank_k1 = 20  # neighbours that may encode an image
+    evaluation.rerank_k2 = 6  # nearest images over which encodings are averaged; 1 leaves them
+    evaluation.rerank_weight = 0.3  # share of the original distance; Jaccard's has the rest
     if preset == "released":
         released(config)
     elif preset:

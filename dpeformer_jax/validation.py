@@ -45,6 +45,9 @@ RANGES = {
     "train.checkpoint_every": (1, None),
     "train.log_every": (1, None),
     "eval.batch_size": (1, None),
+    "eval.rerank_k1": (1, None),
+    "eval.rerank_k2": (1, None),
+    "eval.rerank_weight": (0, 1),
 }
 
 

@@ -20,7 +20,10 @@ READERS = {
     "loss": [("dpeformer_jax/training/losses.py", "weights")],
     "optim": [("dpeformer_jax/training/experiment.py", "optim")],
     "train": [("dpeformer_jax/training/loop.py", "config"), ("main.py", "config.train")],
-    "eval": [("dpeformer_jax/training/experiment.py", "config.eval")],
+    "eval": [
+        ("dpeformer_jax/training/experiment.py", "config.eval"),
+        ("dpeformer_jax/training/experiment.py", "fields"),
+    ],
 }
 
 

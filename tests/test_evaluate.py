@@ -1,6 +1,7 @@
 """From a network and a test set to scores."""
 
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.model.dpeformer import DPEFormer
 from dpeformer_jax.model.vit import VARIANTS
 from dpeformer_jax.retrieval.evaluate import FeatureExtractor, evaluate, table, write_report
+from dpeformer_jax.retrieval.rerank import rerank
 
 
 def network(batch_size, **changes):
@@ -48,6 +50,22 @@ def test_a_set_scored_against_itself_from_other_cameras_is_perfect():
     result = evaluate(extractor, variables, query, gallery)
     assert result["queries_used"] == 24 and result["queries_skipped"] == 0
     assert result["concat"]["rank1"] == 1.0
+
+
+def test_reranked_scores_stand_beside_the_plain_ones():
+    extractor, variables = network(8)
+    query, gallery = ToyImages(seed=1), ToyImages(seed=2)
+    scores = partial(evaluate, extractor, variables, query, gallery)
+    plain, both = scores(), scores(partial(rerank, k1=5, k2=3))
+    names = ("holistic", "parts", "concat")
+    assert both.keys() == plain.keys() | {f"{name}_reranked" for name in names}
+    assert all(both[name] == plain[name] for name in plain)
+    assert any(both[f"{name}_reranked"] != plain[name] for name in names)
+    only_original = scores(partial(rerank, k1=5, k2=3, weight=1))
+    for name in names:
+        assert only_original[f"{name}_reranked"] == pytest.approx(plain[name])
+    row = f"concat_reranked {100 * both['concat_reranked']['mAP']:10.1f}"
+    assert row in table({"datasets": {"toy": both}})
 
 
 def test_a_camera_unknown_to_the_side_information_is_an_error():

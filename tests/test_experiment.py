@@ -23,6 +23,14 @@ def test_side_information_has_a_row_for_each_camera():
     assert build(config, num_classes=4, num_cameras=6).model.sides == 6
 
 
+def test_reranking_is_off_unless_the_config_asks_for_it():
+    config = toy_config()
+    assert build(config, num_classes=4, num_cameras=2).rerank is None
+    config.eval.update({"rerank": True, "rerank_k1": 9, "rerank_k2": 4, "rerank_weight": 0.5})
+    rerank = build(config, num_classes=4, num_cameras=2).rerank
+    assert rerank.keywords == {"k1": 9, "k2": 4, "weight": 0.5}
+
+
 def test_the_seed_decides_the_parameters():
     def first_kernel(seed):
         config = toy_config()

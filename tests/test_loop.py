@@ -1,5 +1,6 @@
 """The training step and loop: resuming, tracing once, any number of devices."""
 
+import dataclasses
 import json
 import os
 import shutil
@@ -111,6 +112,13 @@ def test_newest_checkpoint_scores_as_training_said(run, tmp_path):
     (copy / "eval.json").unlink()
     report = loop.evaluate_newest(experiment, copy, toy_tests())
     assert report == json.loads((workdir / "eval.json").read_text())
+
+
+def test_a_report_is_reranked_as_the_experiment_says(run, tmp_path):
+    experiment = dataclasses.replace(run[0], rerank=lambda query, gallery: -query @ gallery.T)
+    state = experiment.fresh_state()
+    scores = loop.report(experiment, state, toy_tests(), tmp_path / "eval.json")["datasets"]["toy"]
+    assert scores["concat_reranked"] == pytest.approx(scores["concat"])
 
 
 def test_memory_starts_as_the_class_means_of_holistic_features(run):

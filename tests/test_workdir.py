@@ -29,6 +29,7 @@ def test_the_same_config_goes_on_and_free_fields_may_change(tmp_path):
     started(tmp_path, config)
     check_workdir(tmp_path, config)
     config.train.log_every = 1
+    config.eval.rerank = True
     check_workdir(tmp_path, config)
 
 

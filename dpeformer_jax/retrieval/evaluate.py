@@ -1,7 +1,7 @@
 """From a network and a test set to scores. Every image counts once."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from dpeformer_jax.model.dpeformer import DPEFormer
 from dpeformer_jax.model.pixels import from_uint8, normalize
 from dpeformer_jax.retrieval import metrics
 
+Rerank = Callable[[np.ndarray, np.ndarray], np.ndarray]  # features [Q, F], [G, F] -> distances
 COLUMNS = ("mAP", "mINP", *(f"rank{k}" for k in metrics.RANKS))
 
 
@@ -87,9 +88,15 @@ class FeatureExtractor:
 
 
 def evaluate(
-    extractor: FeatureExtractor, variables: Any, query: Images, gallery: Images
+    extractor: FeatureExtractor,
+    variables: Any,
+    query: Images,
+    gallery: Images,
+    rerank: Rerank | None = None,
 ) -> dict[str, Any]:
     """Scores of one test set: {"holistic" | "parts" | "concat": {mAP, ...}, "queries_used", ...}.
+
+    With `rerank` also "holistic_reranked" and so on, of the distances it gives.
 
     Raises:
         ValueError: no query has a match in the gallery.
@@ -97,16 +104,14 @@ def evaluate(
     query_features = extractor(variables, query, "query")
     gallery_features = extractor(variables, gallery, "gallery")
     result: dict[str, Any] = {}
+    labels = query.identities, gallery.identities, query.cameras, gallery.cameras
     for name, features in query_features.items():
-        scores = metrics.score(
-            features,
-            gallery_features[name],
-            query.identities,
-            gallery.identities,
-            query.cameras,
-            gallery.cameras,
-        )
+        scores = metrics.score(features, gallery_features[name], *labels)
         result[name] = scores.as_dict()
+        if rerank is not None:
+            distances = rerank(features, gallery_features[name])
+            reranked = metrics.score_distances(distances.__getitem__, *labels)
+            result[f"{name}_reranked"] = reranked.as_dict()
     result["queries_used"] = scores.queries_used
     result["queries_skipped"] = scores.queries_skipped
     return result
@@ -114,11 +119,12 @@ def evaluate(
 
 def table(report: Mapping[str, Any]) -> str:
     """The content of eval.json as text, scores in percent."""
-    lines = [f"{'data set':20} {'feature':10}" + "".join(f"{c:>8}" for c in COLUMNS)]
+    lines = [f"{'data set':20} {'feature':18}" + "".join(f"{c:>8}" for c in COLUMNS)]
     for name, result in report["datasets"].items():
-        for feature in ("holistic", "parts", "concat"):
-            cells = "".join(f"{100 * result[feature][c]:8.1f}" for c in COLUMNS)
-            lines.append(f"{name:20} {feature:10}{cells}")
+        for feature, scores in result.items():
+            if isinstance(scores, dict):
+                cells = "".join(f"{100 * scores[c]:8.1f}" for c in COLUMNS)
+                lines.append(f"{name:20} {feature:18}{cells}")
         used, skipped = result["queries_used"], result["queries_skipped"]
         lines.append(f"{name:20} {used} queries used, {skipped} skipped (no match left)")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ and is removed for all. A query with no match left is skipped and counted.
 """
 
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 
@@ -81,18 +82,40 @@ def score(
     Raises:
         ValueError: no query has a match in the gallery.
     """
+    return score_distances(
+        lambda part: squared_distances(query[part], gallery),
+        query_identities,
+        gallery_identities,
+        query_cameras,
+        gallery_cameras,
+    )
+
+
+def score_distances(
+    distances: Callable[[slice], np.ndarray],
+    query_identities: np.ndarray,
+    gallery_identities: np.ndarray,
+    query_cameras: np.ndarray,
+    gallery_cameras: np.ndarray,
+) -> Scores:
+    """`score` of distances [Q, G], of which `distances(part)` gives the queries of a slice.
+
+    Raises:
+        ValueError: no query has a match in the gallery.
+    """
+    total = len(query_identities)
     ranked = []
-    for start in range(0, len(query), QUERIES_AT_ONCE):
+    for start in range(0, total, QUERIES_AT_ONCE):
         part = slice(start, start + QUERIES_AT_ONCE)
         match = query_identities[part, None] == gallery_identities
         seen = match & (query_cameras[part, None] == gallery_cameras)
         removed = seen | (gallery_identities == JUNK)
-        ranked.append(rank_queries(squared_distances(query[part], gallery), match, removed))
+        ranked.append(rank_queries(distances(part), match, removed))
     ranked = np.concatenate(ranked)
     used = ranked[~np.isnan(ranked[:, 0])]
     if not len(used):
         raise ValueError(
-            f"none of the {len(query)} queries has an image of its identity from another camera "
+            f"none of the {total} queries has an image of its identity from another camera "
             "in the gallery; are query and gallery of one data set?"
         )
     precision, penalty, first = used.T

@@ -1,6 +1,7 @@
 """From a config to the parts of a run."""
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import jax
@@ -13,7 +14,8 @@ from dpeformer_jax.devices import data_mesh, replicated
 from dpeformer_jax.model.description import Description, describe
 from dpeformer_jax.model.dpeformer import DPEFormer
 from dpeformer_jax.model.vit import VARIANTS
-from dpeformer_jax.retrieval.evaluate import FeatureExtractor
+from dpeformer_jax.retrieval.evaluate import FeatureExtractor, Rerank
+from dpeformer_jax.retrieval.rerank import rerank
 from dpeformer_jax.training.losses import LossWeights
 from dpeformer_jax.training.optim import Schedule, optimizer
 from dpeformer_jax.training.state import TrainState, initial_state
@@ -30,6 +32,7 @@ class Experiment:
     schedule: Schedule
     loss_weights: LossWeights
     extractor: FeatureExtractor
+    rerank: Rerank | None
 
     @property
     def description(self) -> Description:
@@ -60,7 +63,13 @@ def build(config: ConfigDict, num_classes: int, num_cameras: int) -> Experiment:
         schedule=Schedule(optim.lr, optim.bias_lr_factor, config.train.epochs, optim.warmup_epochs),
         loss_weights=LossWeights(**config.loss.to_dict()),
         extractor=FeatureExtractor(model, mesh, config.eval.batch_size),
+        rerank=_rerank(config.eval),
     )
+
+
+def _rerank(fields: Any) -> Rerank | None:
+    settings = {"k1": fields.rerank_k1, "k2": fields.rerank_k2, "weight": fields.rerank_weight}
+    return partial(rerank, **settings) if fields.rerank else None
 
 
 def _model(fields: Any, num_classes: int, num_cameras: int) -> DPEFormer:

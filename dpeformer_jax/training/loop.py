@@ -187,7 +187,9 @@ def report(
     result = {
         "step": int(state.step),
         "datasets": {
-            t.name: evaluate(experiment.extractor, state.variables, t.query, t.gallery)
+            t.name: evaluate(
+                experiment.extractor, state.variables, t.query, t.gallery, experiment.rerank
+            )
             for t in test_sets
         },
     }

@@ -17,6 +17,10 @@ FREE = (
     "data.loader_processes",
     "data.loader_threads",
     "eval.batch_size",
+    "eval.rerank",
+    "eval.rerank_k1",
+    "eval.rerank_k2",
+    "eval.rerank_weight",
     "train.checkpoint_every",
     "train.log_every",
 )
