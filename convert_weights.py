@@ -40,7 +40,7 @@ MEMORY = "memory"  # the format of a memory file, and the name of its one array
 WRAPPERS = ("model", "state_dict")
 LISTED = 20  # names that an error spells out
 VERIFIED_IMAGES = 2
-TOLERANCE = 1e-3  # of --verify; two float32 programs end near 1e-5
+TOLERANCE = 1e-4  # of --verify, relative to the largest value; float32 ends near 1e-6
 
 
 def main() -> None:
@@ -225,10 +225,11 @@ def verify(weights: Weights) -> None:
     theirs.load_state_dict({name: torch.from_numpy(value) for name, value in state.items()})
     with torch.inference_mode():
         expected = theirs.eval().forward_features(torch.from_numpy(images.transpose(0, 3, 1, 2)))
-    difference = float(np.abs(np.asarray(tokens) - expected.numpy()).max())
+    expected = expected.numpy()
+    difference = np.abs(np.asarray(tokens) - expected).max()
     print(f"largest difference from timm's tokens: {difference:.1e}")
-    if not difference <= TOLERANCE:
-        raise ConfigError(f"the tokens differ by more than {TOLERANCE}; nothing was written")
+    if not difference <= TOLERANCE * np.abs(expected).max():
+        raise ConfigError("the tokens are not those of timm; nothing was written")
 
 
 # Reading. Files are data: nothing in them is run.

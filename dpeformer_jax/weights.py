@@ -91,6 +91,8 @@ def _read(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         return {}
     with ocp.StandardCheckpointer() as checkpointer:
-        tree = checkpointer.metadata(folder.absolute()).item_metadata.tree
-        like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), tree)
+        metadata = checkpointer.metadata(folder.absolute()).item_metadata
+        if metadata is None:
+            raise ValueError(f"the list of arrays in {folder.name} cannot be read")
+        like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata.tree)
         return checkpointer.restore(folder.absolute(), like)

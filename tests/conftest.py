@@ -1,5 +1,6 @@
 """Fixtures: a small folder of pictures, a small drawn data set, compiling each program once."""
 
+import importlib
 import os
 import zlib
 from pathlib import Path
@@ -39,6 +40,22 @@ def compilation_cache(tmp_path_factory):
     for name, value in settings.items():
         jax.config.update(name, value)
         os.environ[name.upper()] = str(value)
+
+
+def needed(name):
+    """A module that the base install does without; in CI no test is skipped for want of it."""
+    return importlib.import_module(name) if os.environ.get("CI") else pytest.importorskip(name)
+
+
+@pytest.fixture(scope="session")
+def torch():
+    needed("safetensors")
+    return needed("torch")
+
+
+@pytest.fixture(scope="session")
+def timm(torch):
+    return needed("timm")
 
 
 @pytest.fixture(scope="session")

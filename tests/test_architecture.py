@@ -26,6 +26,7 @@ ALLOWED = {
         "dpeformer_jax.files",
         "dpeformer_jax.validation",
     ),
+    "dpeformer_jax/conversion": ("dpeformer_jax.model", "dpeformer_jax.errors"),
     "data": (),
     "configs": (),
 }

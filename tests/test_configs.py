@@ -1,11 +1,13 @@
 """Every field has a reader and a comment, and every config opens with its command."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
 
 from configs import default
+from dpeformer_jax.model.description import PRESETS
 from dpeformer_jax.validation import flatten
 
 ROOT = Path(__file__).parents[1]
@@ -40,6 +42,18 @@ def test_every_field_has_a_comment():
     for line in (ROOT / "configs/default.py").read_text().splitlines():
         if re.match(r"    \w+(\.\w+)+ = ", line) and "ConfigDict()" not in line:
             assert "  # " in line, line
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
+def test_every_config_takes_the_released_preset(path):
+    module = importlib.import_module(f"configs.{path.stem}")
+    paper, preset = (flatten(module.get_config(name).to_dict()) for name in ("", "released"))
+    assert {name: preset[name] for name in preset if preset[name] != paper[name]} == {
+        **{f"model.{name}": value for name, value in PRESETS["released"].items()},
+        "views.second": "erasing",
+        "loss.memory_epsilon": 1e-6,
+    }
+    assert PRESETS["paper"].items() <= {k.removeprefix("model."): paper[k] for k in paper}.items()
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)

@@ -45,6 +45,28 @@ def test_features_depend_on_the_image_alone():
         np.testing.assert_allclose(changed[0], expected[0], atol=1e-5)
 
 
+@pytest.mark.parametrize("field", ["pooling", "head_merge"])
+def test_the_released_ways_let_batch_mates_in(field):
+    model = small_model(**{field: "batch"})
+    variables, images = variables_of(model), random_images(6)
+    others = np.concatenate([images[:1], random_images(5, seed=9)])
+    apply = jax.jit(model.apply)
+    first, changed = apply(variables, images), apply(variables, others)
+    assert model.mixes_batch and not small_model().mixes_batch
+    np.testing.assert_allclose(changed.holistic[0], first.holistic[0], atol=1e-5)
+    if field == "head_merge" or first.selected.sum(axis=1).min() != changed.selected.sum(1).min():
+        assert np.abs(changed.parts[0] - first.parts[0]).max() > 1e-3
+
+
+def test_the_first_patch_can_stand_for_the_whole():
+    variables, images = variables_of(small_model()), random_images(2)
+    globe = [
+        jax.jit(small_model(global_token=name).apply)(variables, images).logits.globe
+        for name in ("class", "first_patch")
+    ]
+    assert np.abs(globe[0] - globe[1]).max() > 1e-3
+
+
 def test_every_parameter_receives_a_gradient():
     model = small_model(sides=3)
     variables = variables_of(model)

@@ -20,6 +20,7 @@ from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.optim import LearningRates
 from dpeformer_jax.training.state import TrainState
+from dpeformer_jax.weights import load_weights, save_weights
 
 RATES = LearningRates(1e-3, 1e-3)
 
@@ -119,6 +120,49 @@ def test_a_report_is_reranked_as_the_experiment_says(run, tmp_path):
     state = experiment.fresh_state()
     scores = loop.report(experiment, state, toy_tests(), tmp_path / "eval.json")["datasets"]["toy"]
     assert scores["concat_reranked"] == pytest.approx(scores["concat"])
+
+
+def test_a_checkpoint_from_elsewhere_scores_as_in_its_own_run(run, tmp_path):
+    """Of another number of identities too: classifiers take no part."""
+    _, workdir, _ = run
+    experiment = build(toy_config(), num_classes=7, num_cameras=2)
+    report = loop.evaluate_checkpoint(experiment, workdir, tmp_path, toy_tests())
+    trained = json.loads((workdir / "eval.json").read_text())
+    assert report["datasets"] == trained["datasets"]
+    assert report["checkpoint"] == str(workdir / "checkpoints/6")
+
+
+def test_training_starts_from_a_checkpoint(run, capsys):
+    experiment, workdir, _ = run
+    config = toy_config()
+    config.init.checkpoint = str(workdir)
+    other = build(config, num_classes=7, num_cameras=2)
+    fresh, trained = other.fresh_state(), final_state(experiment, workdir)
+    state = loop.with_pretrained(other, fresh)
+    for name, module in state.params.items():
+        source = fresh if "classifier" in name else trained
+        assert jax.tree.all(jax.tree.map(np.array_equal, module, source.params[name])), name
+    assert jax.tree.all(jax.tree.map(np.array_equal, state.batch_stats, trained.batch_stats))
+    told = capsys.readouterr().out
+    assert str(workdir) in told and "fresh: blended_classifier" in told
+
+
+def test_a_backbone_alone_is_not_scored(run, tmp_path):
+    experiment, workdir, _ = run
+    weights = load_weights(workdir)
+    params = {"backbone": weights.variables["params"]["backbone"]}
+    alone = dataclasses.replace(weights, variables={"params": params}, memory=None)
+    save_weights(tmp_path / "alone", alone)
+    with pytest.raises(ConfigError, match="lacks blending, holistic_norm, part_norm"):
+        loop.evaluate_checkpoint(experiment, tmp_path / "alone", tmp_path, toy_tests())
+
+
+@pytest.mark.parametrize(("preset", "warned"), [("", False), ("released", True)])
+def test_scores_that_depend_on_the_batch_come_with_a_warning(capsys, preset, warned):
+    config = toy_config(preset)
+    experiment = build(config, num_classes=4, num_cameras=2)
+    loop.warn_of_mixing(experiment)
+    assert ("depend on the others of its batch of 8" in capsys.readouterr().out) == warned
 
 
 def test_memory_starts_as_the_class_means_of_holistic_features(run):

@@ -35,12 +35,10 @@ def released_outputs(values):
 
 
 def test_terms_equal_the_released_program():
-    """Wider than the golden README's 1e-4 for the memory: the 1e-6 that the released program adds
-    to a probability near 1e-3 moves its logarithm by that much."""
     values = golden("dpeformer_train.npz")
     clean, occluded = released_outputs(values)
     loss, terms = total_loss(
-        clean, occluded, values["labels"], released.memory_bank(), LossWeights()
+        clean, occluded, values["labels"], released.memory_bank(), LossWeights(memory_epsilon=1e-6)
     )
     names = {
         "id_features": "id_global4",
@@ -50,9 +48,25 @@ def test_terms_equal_the_released_program():
         "memory_occluded": "contrast_view2",
     }
     for ours, theirs in names.items():
-        rtol = 5e-4 if "memory" in ours else 1e-5
-        np.testing.assert_allclose(terms[ours], values[f"steps/{theirs}"][0], rtol=rtol)
-    np.testing.assert_allclose(loss, values["steps/total"][0], rtol=1e-4)
+        np.testing.assert_allclose(terms[ours], values[f"steps/{theirs}"][0], atol=1e-4)
+    np.testing.assert_allclose(loss, values["steps/total"][0], atol=1e-4)
+
+
+def test_the_memorys_epsilon_is_added_in_both_places():
+    rng = np.random.default_rng(0)
+    features, bank, labels = rng.standard_normal((4, 6)), rng.standard_normal((9, 6)), np.arange(4)
+
+    def loss(epsilon):
+        return memory_contrast(features, bank, labels, 0.05, epsilon)
+
+    unit = [x / np.linalg.norm(x, axis=1, keepdims=True) for x in (features, bank)]
+    powers = np.exp(unit[0] @ unit[1].T / 0.05)
+    for epsilon in (0.0, 1e-6, 1e-3):
+        share = powers[labels, labels] / (powers.sum(axis=1) + epsilon)
+        np.testing.assert_allclose(loss(epsilon), -np.log(share + epsilon).mean(), rtol=1e-5)
+    assert loss(1e-3) < loss(0.0) - 1e-3
+    slope = jax.grad(lambda x: memory_contrast(x, bank, labels, 0.05))(jnp.asarray(features))
+    assert np.isfinite(slope).all()
 
 
 def test_smoothing_moves_the_target_towards_all_classes():

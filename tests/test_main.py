@@ -45,6 +45,7 @@ def run(config, *arguments):
         (["--config.train.batch_size=30"], ["batch_size = 30", "P x K"]),
         (["--config.data.builder=reid_folder", "--config.data.root=/no"], ["/no", "query"]),
         (["--config.data.variant=huge"], ["'huge'", "full, small"]),
+        (["--checkpoint=x"], ["--mode=eval", "config.init.checkpoint"]),
     ],
     ids=lambda value: value[0].lstrip("-") if isinstance(value, list) else None,
 )
@@ -61,6 +62,18 @@ def test_a_config_that_is_not_there_ends_with_code_2(tmp_path):
     result = run("configs/none.py", f"--workdir={tmp_path}")
     assert result.returncode == 2 and "configs/none.py" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def test_an_unknown_preset_ends_with_code_2(tmp_path):
+    result = run("configs/occluded_duke.py:relased", f"--workdir={tmp_path}")
+    assert result.returncode == 2 and "'relased'" in result.stderr
+    assert "Traceback" not in result.stderr and "'released'" in result.stderr
+
+
+def test_scores_of_a_checkpoint_never_replace_those_of_a_training(tmp_path):
+    (tmp_path / "checkpoints").mkdir()
+    result = run("configs/quickstart.py", f"--workdir={tmp_path}", "--mode=eval", "--checkpoint=x")
+    assert result.returncode == 2 and "eval.json would be lost" in result.stderr
 
 
 def test_a_typo_in_a_config_file_ends_with_code_2(tmp_path):

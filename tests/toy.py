@@ -1,15 +1,22 @@
-"""A data set in memory that the package takes for a real one, and a config small enough for it."""
+"""A data set in memory that the package takes for a real one, and networks small enough for it."""
+
+from pathlib import Path
 
 import numpy as np
+from variables import random_variables
 
 from configs import quickstart
+from dpeformer_jax.model.description import build_model, describe
+from dpeformer_jax.model.dpeformer import DPEFormer
+from dpeformer_jax.model.vit import VARIANTS
+from dpeformer_jax.weights import Weights
 
 SIZE = (64, 32)
 
 
-def toy_config(**train):
+def toy_config(preset="", **train):
     """The "mu" network on toy images; drop path and augmentation are on."""
-    config = quickstart.get_config()
+    config = quickstart.get_config(preset)
     config.model.update({"variant": "mu", "stride": 16, "min_patches": 4, "drop_path": 0.2})
     config.data.image_size = SIZE
     config.train.update({"batch_size": 8, "epochs": 2, "checkpoint_every": 1, "log_every": 2})
@@ -17,6 +24,16 @@ def toy_config(**train):
     config.optim.warmup_epochs = 1
     config.eval.batch_size = 8
     return config
+
+
+def toy_weights(size=SIZE, **fields):
+    """A whole "mu" network with random weights and a memory bank."""
+    fields = {"stride": 16, "num_classes": 5, "min_patches": 4} | fields
+    model = describe(DPEFormer(VARIANTS["mu"], **fields), size)
+    image, side = np.zeros((1, *size, 3), np.float32), np.zeros(1, np.int32)
+    variables = random_variables(build_model(model), image, side)
+    memory = np.random.default_rng(7).standard_normal((5, 4 * 32)).astype(np.float32)
+    return Weights(Path(), model, variables, memory)
 
 
 class ToyImages:

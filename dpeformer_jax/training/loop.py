@@ -164,27 +164,28 @@ def evaluate_checkpoint(
     Raises:
         ConfigError: there is none, it does not fit, or it is not a whole network.
     """
-    state, fresh = _laid_over(experiment, experiment.fresh_state(), load_weights(path))
+    weights = load_weights(path)
+    state, fresh = _laid_over(experiment, experiment.fresh_state(), weights)
     if lacking := fresh - CLASSIFIERS:
         raise ConfigError(
             f"--checkpoint={path} lacks {', '.join(sorted(lacking))}, so its features would be "
             "random; train from it with --config.init.checkpoint"
         )
-    return report(experiment, state, test_sets, workdir / "eval.json")
+    path = workdir / "eval.json"
+    return report(experiment, state, test_sets, path, checkpoint=str(weights.folder))
 
 
 def report(
-    experiment: Experiment, state: TrainState, test_sets: Sequence[TestSet], path: Path
+    experiment: Experiment,
+    state: TrainState,
+    test_sets: Sequence[TestSet],
+    path: Path,
+    **source: str,
 ) -> dict[str, Any]:
-    """Scores a state on all test sets, prints the table and writes it to `path`."""
-    if experiment.model.mixes_batch:
-        print(
-            "warning: with config.model.pooling or head_merge = 'batch' the features of an image "
-            f"depend on the others of its batch of {experiment.extractor.batch_size}; these scores "
-            "change with config.eval.batch_size and with the order of files",
-            flush=True,
-        )
+    """Scores a state on all test sets, prints the table and writes it and `source` to `path`."""
+    warn_of_mixing(experiment)
     result = {
+        **source,
         "step": int(state.step),
         "datasets": {
             t.name: evaluate(
@@ -196,6 +197,17 @@ def report(
     write_report(path, result)
     print(f"scores at step {result['step']} (percent; also in {path})\n{table(result)}", flush=True)
     return result
+
+
+def warn_of_mixing(experiment: Experiment) -> None:
+    """Says so where features depend on more than their image, as in the preset "released"."""
+    if experiment.model.mixes_batch:
+        print(
+            "warning: with config.model.pooling or head_merge = 'batch' the features of an image "
+            f"depend on the others of its batch of {experiment.extractor.batch_size}; these scores "
+            "change with config.eval.batch_size and with the order of files",
+            flush=True,
+        )
 
 
 def _laid_over(

@@ -1,0 +1,117 @@
+"""A checkpoint as a function from pictures to features."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+from toy import SIZE, toy_weights
+
+from data.pipeline import decode
+from dpeformer_jax import Extractor
+from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.extractor import load_picture
+from dpeformer_jax.weights import Weights, save_weights
+
+RELEASED = {"global_token": "first_patch", "pooling": "batch", "head_merge": "batch"}
+
+
+def random_images(count, seed=0):
+    return np.random.default_rng(seed).uniform(-1, 1, (count, *SIZE, 3)).astype(np.float32)
+
+
+def extractor_of(weights, batch_size=4):
+    return Extractor(weights.variables, weights.model, batch_size)
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return extractor_of(toy_weights())
+
+
+def test_any_number_of_images_in_one_compilation(extractor):
+    images = random_images(9)
+    whole = extractor.features(images)
+    assert whole["holistic"].shape == whole["parts"].shape == (9, 4 * 32)
+    assert whole["selected"].shape == (9, 8) and whole["selected"].dtype == bool
+    assert (whole["selected"].sum(axis=1) >= 4).all()
+    for count in (0, 1, 4, 5):
+        for name, value in extractor.features(images[:count]).items():
+            np.testing.assert_array_equal(value, whole[name][:count])
+    assert extractor._forward._cache_size() == 1
+
+
+def test_an_image_stays_alone_under_the_released_preset_too(extractor):
+    images = random_images(5)
+    released = extractor_of(toy_weights(**RELEASED))
+    together = released.features(images)["parts"]
+    one_by_one = [released.features(images[i : i + 1])["parts"] for i in range(5)]
+    np.testing.assert_allclose(together, np.concatenate(one_by_one), atol=1e-6)
+    assert np.abs(together - extractor.features(images)["parts"]).max() > 1e-3
+
+
+def test_files_and_arrays_give_the_same_features(extractor, tmp_path, write_image):
+    paths = [write_image(tmp_path / f"{i}.png") for i in range(3)]
+    arrays = [np.asarray(Image.open(path)) for path in paths]
+    from_files, from_arrays = extractor(paths), extractor(arrays)
+    for name in from_files:
+        np.testing.assert_array_equal(from_files[name], from_arrays[name])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "RGBA", "I;16"])
+def test_pictures_are_read_as_the_training_reads_them(tmp_path, mode):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 20, 4), np.uint8)
+    picture = Image.fromarray(noise[..., 0].astype(np.uint16) * 257)
+    if mode != "I;16":
+        picture = Image.fromarray(noise).convert(mode)
+    path = tmp_path / "x.tif"
+    picture.save(path)
+    np.testing.assert_array_equal(load_picture(path, SIZE), decode(path.read_bytes(), SIZE))
+
+
+def test_a_camera_is_needed_where_it_is_embedded():
+    extractor, images = extractor_of(toy_weights(sides=2)), random_images(2)
+    first = extractor.features(images, [0, 0])["holistic"]
+    second = extractor.features(images, [0, 1])["holistic"]
+    np.testing.assert_array_equal(first[0], second[0])
+    assert np.abs(first[1] - second[1]).max() > 1e-3
+    for sides, words in ((None, "embeds the camera"), ([0], "2 numbers"), ([0, 2], "0..1")):
+        with pytest.raises(ValueError, match=words):
+            extractor.features(images, sides)
+
+
+def test_mistakes_are_named(extractor, tmp_path):
+    with pytest.raises(ValueError, match=r"\(2, 32, 64, 3\).*\(64, 32, 3\)"):
+        extractor.features(np.zeros((2, 32, 64, 3), np.float32))
+    with pytest.raises(ValueError, match="uint8; features"):
+        extractor.features(np.zeros((2, *SIZE, 3), np.uint8))
+    with pytest.raises(ValueError, match="float32 .* is no picture"):
+        extractor([np.zeros((8, 8, 3), np.float32)])
+    with pytest.raises(ValueError, match="none.jpg cannot be read"):
+        extractor([tmp_path / "none.jpg"])
+    stream = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(noise).save(stream, "JPEG")
+    (tmp_path / "cut.jpg").write_bytes(stream.getvalue()[:900])
+    with pytest.raises(ValueError, match="cut.jpg cannot be read"):
+        extractor([tmp_path / "cut.jpg"])
+
+
+def test_a_checkpoint_is_loaded_with_its_own_network_or_a_preset(tmp_path, extractor):
+    weights = toy_weights(**RELEASED)
+    save_weights(tmp_path, weights)
+    assert Extractor.load(tmp_path).model == weights.model
+    paper = Extractor.load(str(tmp_path), preset="paper", batch_size=4)
+    images = random_images(3)
+    expected = extractor.features(images)["parts"]
+    np.testing.assert_array_equal(paper.features(images)["parts"], expected)
+    with pytest.raises(ConfigError, match="'paper', 'released'"):
+        Extractor.load(tmp_path, preset="papr")
+
+
+def test_a_backbone_alone_is_refused(tmp_path):
+    weights = toy_weights()
+    alone = {"params": {"backbone": weights.variables["params"]["backbone"]}}
+    save_weights(tmp_path, Weights(tmp_path, weights.model, alone, None))
+    with pytest.raises(ConfigError, match="config.init.checkpoint"):
+        Extractor.load(tmp_path)
