@@ -52,7 +52,7 @@ def main() -> None:
             export(arguments)
         else:
             bring_in(arguments)
-    except ConfigError as error:
+    except (ConfigError, OSError) as error:  # of the system: no space, no permission
         print(f"convert_weights.py: {error}", file=sys.stderr)
         sys.exit(2)
 
@@ -71,10 +71,22 @@ def parse() -> argparse.Namespace:
         default="auto",
         help="names in the source; with --to torch in the target",
     )
-    add("--allow-missing", metavar="PATTERN", help="accepts missing and left-over names like this")
+    add(
+        "--allow-missing",
+        metavar="PATTERN",
+        type=pattern,
+        help="accepts missing and left-over names that hold this regular expression",
+    )
     add("--overwrite", action="store_true", help="replaces an earlier conversion")
     add("--verify", action="store_true", help="compares the tokens with timm's in torch")
     return parser.parse_args()
+
+
+def pattern(text: str) -> re.Pattern:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
 
 
 def check_target(target: Path, to: str, overwrite: bool) -> None:
@@ -138,7 +150,7 @@ def export(arguments: argparse.Namespace) -> None:
         save_torch(target, weights.memory)
 
 
-def convert(theirs: mapping.Arrays, kind: str, allowed: str | None) -> Weights:
+def convert(theirs: mapping.Arrays, kind: str, allowed: re.Pattern | None) -> Weights:
     """Arrays under the names of a format as our weights; prints what was found and what is unused.
 
     Raises:
@@ -159,11 +171,11 @@ def convert(theirs: mapping.Arrays, kind: str, allowed: str | None) -> Weights:
     return Weights(Path(), model, unflatten_dict(flat, sep="/"), None)
 
 
-def refuse(found: mapping.Comparison, allowed: str | None) -> None:
+def refuse(found: mapping.Comparison, allowed: re.Pattern | None) -> None:
     """Raises ConfigError for names that do not fit, unless the pattern `allowed` accepts them."""
 
     def refused(keys: list[str]) -> list[str]:
-        return [key for key in keys if allowed is None or not re.search(allowed, key)]
+        return [key for key in keys if allowed is None or not allowed.search(key)]
 
     problems = [f"-{key}" for key in refused(found.missing)]
     problems += [f"+{key}" for key in refused(found.left_over)]

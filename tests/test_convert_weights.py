@@ -310,6 +310,32 @@ def test_nothing_is_overwritten_unasked_and_nothing_foreign_ever(mu, save, conve
     assert not list(tmp_path.glob("*.partial")) + list(tmp_path.glob("*.old"))
 
 
+def test_an_interrupted_conversion_leaves_what_was_there(mu, save, convert, tmp_path, monkeypatch):
+    source, target = save(mu), tmp_path / "out"
+    convert(source, target)
+    before = flat_params(target)
+
+    def interrupted(folder, weights):
+        save_weights(folder, weights)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(convert_weights, "save_weights", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        convert(source, target, "--overwrite")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source.pth"]
+    assert_equal(flat_params(target), before)
+
+
+def test_mistakes_on_the_command_line_are_told_in_one_paragraph(mu, save, convert, tmp_path):
+    source = save(mu)
+    (tmp_path / "file").write_text("")
+    assert "Not a directory" in convert(source, tmp_path / "file/out", code=2)
+    assert "is not a file" in convert(tmp_path, tmp_path / "out", code=2)
+    assert "is not a folder" in convert(source, tmp_path / "x.pth", "--to=torch", code=2)
+    wrong = convert(source, tmp_path / "out", "--format=dpeformer", code=2)
+    assert "base.patch_embed.proj.weight is missing" in wrong
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "variant", "size"),
