@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from benchmarks.released import golden
 from data.sampling import sampling_plan
 
 # Not contiguous, not sorted; 9, 4, 6, 8 and 5 images.
@@ -102,3 +103,28 @@ def test_only_which_images_belong_together_counts_and_not_the_numbers():
 
 def test_all_batches_have_the_shape_of_the_plan():
     assert plan(of_counts(4, 4), identities=2, images=2).shape == (2, 4)
+
+
+@pytest.mark.parametrize("epoch", ["seed0/epoch1", "seed0/epoch2", "seed1/epoch1", "seed1/epoch2"])
+def test_the_released_programs_order_obeys_the_plans_rule(epoch):
+    """Another random generator gives other images, so only the rule can be the same."""
+    values = golden("sampler.npz")
+    labels, order = values["pids"], values[epoch].reshape(-1, 2, 4)
+    shown = labels[order]
+    assert (shown == shown[:, :, :1]).all() and (shown[:, 0, 0] != shown[:, 1, 0]).all()
+    numbers, counts = np.unique(labels, return_counts=True)
+    groups = np.maximum(counts // 4, 1)
+    used = np.array([(shown[:, :, 0] == number).sum() for number in numbers])
+    assert (used <= groups).all() and (used < groups).sum() < 2
+    repeated = np.unique(labels[[i for i in order.ravel() if (order == i).sum() > 1]])
+    assert set(repeated) <= set(numbers[counts < 4])
+
+
+def test_epochs_are_as_long_as_the_released_programs():
+    values = golden("sampler.npz")
+    theirs = {values[name].size for name in values if "epoch" in name}
+    lengths = {
+        plan(values["pids"], 2, 4, seed, epoch).size for seed in range(5) for epoch in EPOCHS
+    }
+    assert theirs == {32, 40} == lengths
+    assert max(lengths) == values["len"]

@@ -56,6 +56,30 @@ def paste(image: jax.Array, cutout: jax.Array, box: tuple[jax.Array, ...]) -> ja
     return layer[..., :3] + (1 - layer[..., 3:]) * image
 
 
+def extents(full: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Smallest and largest [height, width] of a cut-out in an image of [height, width] pixels."""
+    return full // 2, full * 3 // 4
+
+
+def box_of(
+    full: jax.Array, tall: jax.Array | bool, extent: jax.Array, bottom_right: jax.Array
+) -> tuple[jax.Array, ...]:
+    """Where a cut-out goes.
+
+    Args:
+        full: [height, width] of the image.
+        tall: whether it stands beside the person; it lies across otherwise.
+        extent: [height, width] of one that lies across, of one that stands beside.
+        bottom_right: [2] bool, at the bottom and not at the top, on the right and not on the left.
+
+    Returns:
+        (top, left, height, width) in pixels; the cut-out spans the image in one direction.
+    """
+    spans = jnp.where(tall, jnp.array([1, 0]), jnp.array([0, 1]))
+    size = jnp.where(spans, full, extent)
+    return (*jnp.where(bottom_right, full - size, 0), *size)
+
+
 def realistic_occlusion(key: jax.Array, image: jax.Array, bank: OccluderBank) -> jax.Array:
     """ROA: one random cut-out, mirrored, in a random corner of the image [H, W, 3].
 
@@ -66,12 +90,10 @@ def realistic_occlusion(key: jax.Array, image: jax.Array, bank: OccluderBank) ->
     which = jax.random.randint(which_key, (), 0, len(bank.images))
     cutout = bank.images[which][:, ::-1].astype(jnp.float32) / 255
     full = jnp.array(image.shape[:2])
-    partial = jax.random.randint(size_key, (2,), full // 2, full * 3 // 4 + 1)
-    size = jnp.where(bank.tall[which], jnp.array([1, 0]), jnp.array([0, 1]))
-    size = jnp.where(size, full, partial)
+    shortest, longest = extents(full)
+    extent = jax.random.randint(size_key, (2,), shortest, longest + 1)
     bottom_right = jax.random.bernoulli(corner_key, shape=(2,))
-    place = jnp.where(bottom_right, full - size, 0)
-    return paste(image, cutout, (*place, *size))
+    return paste(image, cutout, box_of(full, bank.tall[which], extent, bottom_right))
 
 
 def random_erasing(key: jax.Array, image: jax.Array) -> jax.Array:

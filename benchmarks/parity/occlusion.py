@@ -1,0 +1,48 @@
+"""The geometry and the pixels of a pasted cut-out."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.parity.comparison import Quantity, Rows, unequal
+from data.occluders import TALL
+from dpeformer_jax.training.occlusion import box_of, extents, paste
+
+FILE = "occlusion.npz"
+
+
+def occlusion() -> list[Quantity]:
+    """Each case with the random numbers that the released program drew."""
+    rows = Rows(FILE)
+    for case in range(6):
+        if f"case{case}/output" in rows.values:
+            _add_case(rows, f"case{case}/", f"case {case}")
+    return rows
+
+
+def _add_case(rows: Rows, prefix: str, name: str) -> None:
+    crop, person, calls = (
+        rows.values[f"{prefix}{key}"] for key in ("mask_image", "person_image", "randint_calls")
+    )
+    full = jnp.array(person.shape[:2])
+    tall = crop.shape[0] / crop.shape[1] > TALL
+    drawn, corner = calls[:, 2]
+    shortest, longest = (x[int(tall)] for x in extents(full))
+    ranges = np.array([[shortest, longest, drawn], [0, 3, corner]])
+    rows.add(f"{name}: range of the size", 0, {f"{prefix}randint_calls": ranges}, unequal)
+    bottom_right = jnp.array(divmod(corner, 2), bool)  # top or bottom, then left or right
+    box = box_of(full, tall, jnp.full(2, drawn), bottom_right)
+    with jax.default_matmul_precision("highest"):
+        layer = _placed(crop, box, person.shape)
+    top, left, height, width = (int(x) for x in box)
+    inside = layer[top : top + height, left : left + width]
+    rows.add(f"{name}: resized", 1e-5, {f"{prefix}resized": inside})
+    # The released program sees the person wherever an element is 0, ours by the cut-out's alpha.
+    pasted = np.where(layer == 0, person, layer)
+    rows.add(f"{name}: pasted", 1e-5, {f"{prefix}output": pasted})
+
+
+def _placed(crop: np.ndarray, box: tuple[jax.Array, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """The mirrored crop, stretched to its box, on black."""
+    opaque = np.concatenate([crop[:, ::-1], np.ones((*crop.shape[:2], 1), crop.dtype)], axis=2)
+    return np.asarray(paste(jnp.zeros(shape), opaque, box))

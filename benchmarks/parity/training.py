@@ -1,0 +1,136 @@
+"""Training: the recipe on golden inputs, and the first forward pass."""
+
+from typing import Any
+
+import jax
+import numpy as np
+
+from benchmarks import released
+from benchmarks.parity.comparison import Quantity, Rows, relative, unequal
+from benchmarks.parity.network import RELEASED, is_backbone, look_inside, weights
+from dpeformer_jax.conversion.mapping import Arrays
+from dpeformer_jax.model.dpeformer import Logits, Outputs
+from dpeformer_jax.training import memory
+from dpeformer_jax.training.losses import LossWeights, cross_entropy, total_loss
+from dpeformer_jax.training.optim import Schedule
+
+FILE = "dpeformer_train.npz"
+SCHEDULE = Schedule(base=0.008, bias_factor=2.0, epochs=120, warmup_epochs=5)
+LOSS = LossWeights(memory_epsilon=1e-6)
+# Their names of our loss terms.
+TERMS = {
+    "id_features": "id_global4",
+    "id_global": "id_cls2",
+    "id_parts": "id_parts8",
+    "memory_clean": "contrast_view1",
+    "memory_occluded": "contrast_view2",
+}
+
+
+def recipe() -> list[Quantity]:
+    """Learning rates, and losses and memory on the golden outputs of the network."""
+    rows = Rows(FILE)
+    rates = np.array([SCHEDULE.rates(epoch) for epoch in range(121)])
+    ours = {"lr_before_first_step": rates[0], "lr_weight": rates[1:, 0], "lr_bias": rates[1:, 1]}
+    rows.add("learning rates of 120 epochs", 1e-6, ours, relative)
+    labels, bank = rows.values["labels"], released.memory_bank()
+    clean, occluded = _golden_outputs(rows.values)
+    with jax.default_matmul_precision("highest"):
+        loss, terms = total_loss(clean, occluded, labels, bank, LOSS)
+        updated = memory.update(bank, clean.holistic, labels)
+    _add_each_loss(rows, "golden logits", [clean, occluded])
+    first = {f"steps/{key}": np.full(5, x) for key, x in in_their_terms(loss, terms).items()}
+    rows.add("golden logits: losses", 1e-4, first, only=0)
+    add_memory(rows, "golden x1_bn", "memory_rows1", updated)
+    return rows
+
+
+def forward() -> list[Quantity]:
+    """Both views under training's statistics, before the first step."""
+    rows = Rows(FILE)
+    outputs, tokens, stats = both_views(weights())
+    both = [look_inside(RELEASED, weights()["params"], x) for x in np.split(tokens, 2)]
+    for view, inside, x in zip("12", both, outputs, strict=True):
+        before, after = (f"parts_{place}_fbm_view{view}" for place in ("before", "after"))
+        rows.add(f"view {view}: parts before FBM", 2e-5, {before: inside.before})
+        rows.add(f"view {view}: parts after FBM", 1e-4, {after: inside.after})
+        rows.add(f"view {view}: x{view}_bn", 5e-5, {f"x{view}_bn": x.holistic})
+        rows.add(f"view {view}: x{view}_new", 1e-4, {f"x{view}_new": x.parts})
+    counts = {
+        "steps/K_raw": np.tile([x.count for x in both], (5, 1, 1)),
+        "steps/min_value": np.tile([x.selection.count.min() for x in both], (5, 1)),
+    }
+    rows.add("number of patches", 0, counts, unequal, only=0)
+    scores = {f"score/{i:02d}": x for i, x in enumerate(_in_their_order(*outputs))}
+    rows.add("14 classifiers' logits", 5e-5, scores)
+    _add_each_loss(rows, "our logits", outputs)
+    add_statistics(rows, "after_forward1", stats, 1e-5)
+    return rows
+
+
+@jax.jit
+@jax.default_matmul_precision("highest")
+def _apply(variables, views):
+    return RELEASED.apply(
+        variables,
+        views,
+        None,
+        jax.random.split(jax.random.key(0), views.shape[:2]),
+        method=RELEASED.train_views,
+        mutable=["batch_stats"],
+        capture_intermediates=is_backbone,
+    )
+
+
+def both_views(variables: Any) -> tuple[tuple[Outputs, Outputs], np.ndarray, Any]:
+    """Outputs for the two views, backbone tokens of both, statistics after them."""
+    outputs, updated = _apply(variables, released.views())
+    tokens = updated["intermediates"]["backbone"]["__call__"][0]
+    return outputs, np.asarray(tokens), updated["batch_stats"]
+
+
+def _golden_outputs(values: Arrays) -> list[Outputs]:
+    """The golden forward pass as ours: what the losses need of it."""
+    result = []
+    for view in (0, 1):
+        holistic, blended, globe = (values[f"score/{i + view:02d}"] for i in (0, 2, 4))
+        parts = np.stack([values[f"score/{6 + 4 * view + part:02d}"] for part in range(4)], axis=1)
+        logits = Logits(holistic, blended, globe, parts)
+        result.append(Outputs(values[f"x{view + 1}_bn"], None, None, logits))
+    return result
+
+
+def _in_their_order(clean: Outputs, occluded: Outputs) -> list[np.ndarray]:
+    """The logits of their 14 classifiers."""
+    views = clean.logits, occluded.logits
+    wholes = [getattr(x, name) for name in ("holistic", "blended", "globe") for x in views]
+    return wholes + [x.parts[:, part] for x in views for part in range(4)]
+
+
+def _add_each_loss(rows: Rows, name: str, outputs: list[Outputs]) -> None:
+    losses = [cross_entropy(x, rows.values["labels"]) for x in _in_their_order(*outputs)]
+    ours = dict.fromkeys(("ce_each", "ce_each_f64"), losses)
+    rows.add(f"{name}: 14 cross entropies", 1e-4, ours)
+
+
+def in_their_terms(loss: np.ndarray, terms: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Our total and its terms under their names, with the sums that they form."""
+    named = {theirs: terms[ours] for ours, theirs in TERMS.items()}
+    contrast = named["contrast_view1"] + LOSS.occluded_memory * named["contrast_view2"]
+    return {**named, "contrast": contrast, "loss": loss - contrast, "total": loss}
+
+
+def add_memory(rows: Rows, name: str, key: str, bank: np.ndarray) -> None:
+    """Rows of the two identities of the batch; all others must be as they were."""
+    changed = np.isin(np.arange(len(bank)), rows.values["memory_labels"])
+    bank, start = np.asarray(bank), released.memory_bank()
+    rows.add(f"{name}: memory", 3e-5, {key: bank[changed]})
+    moved = float(np.abs(bank - start)[~changed].max())
+    rows.append(Quantity(f"{name}: memory of other identities", 0, moved, "absolute", ()))
+
+
+def add_statistics(rows: Rows, key: str, stats: Any, tolerance: float) -> None:
+    """Running mean and variance of the eight norms."""
+    both = stats["holistic_norm"], stats["part_norm"]
+    ours = {f"bn/{key}/running_{x}": np.concatenate([n[x] for n in both]) for x in ("mean", "var")}
+    rows.add(f"BN running mean and variance, {key.replace('_', ' ')}", tolerance, ours)
