@@ -14,8 +14,8 @@ import json
 import os
 import pickle
 import re
-import shutil
 import sys
+import tempfile
 import warnings
 import zipfile
 from collections import Counter
@@ -32,12 +32,13 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dpeformer_jax.conversion import formats, mapping
 from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.model.description import Description
+from dpeformer_jax.model.description import Description, shapes_of
 from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
 from dpeformer_jax.weights import Weights, load_weights, save_weights
 
 MEMORY = "memory"  # the format of a memory file, and the name of its one array
 WRAPPERS = ("model", "state_dict")
+TORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
 LISTED = 20  # names that an error spells out
 VERIFIED_IMAGES = 2
 TOLERANCE = 1e-4  # of --verify, relative to the largest value; float32 ends near 1e-6
@@ -47,7 +48,6 @@ def main() -> None:
     """A user's mistake ends with one paragraph and exit code 2."""
     arguments = parse()
     try:
-        check_target(arguments.target, arguments.to, arguments.overwrite)
         if arguments.to == "torch":
             export(arguments)
         else:
@@ -62,8 +62,8 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--source", type=Path, required=True, help="file; with --to torch our checkpoint folder")
-    add("--target", type=Path, required=True, help="folder; with --to torch a .pth file")
+    add("--source", type=path, required=True, help="file; with --to torch our checkpoint folder")
+    add("--target", type=path, required=True, help="folder; with --to torch a .pth file")
     add("--to", choices=("flax", "torch"), default="flax")
     add(
         "--format",
@@ -74,7 +74,6 @@ def parse() -> argparse.Namespace:
     add(
         "--allow-missing",
         metavar="PATTERN",
-        type=pattern,
         help="accepts missing and left-over names that hold this regular expression",
     )
     add("--overwrite", action="store_true", help="replaces an earlier conversion")
@@ -82,41 +81,44 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def pattern(text: str) -> re.Pattern:
-    try:
-        return re.compile(text)
-    except re.error as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is no regular expression: {error}") from error
+def path(text: str) -> Path:
+    return Path(text).expanduser()
 
 
 def check_target(target: Path, to: str, overwrite: bool) -> None:
-    """Raises ConfigError where writing would lose something."""
+    """Raises ConfigError where writing would lose something or mislead."""
+    if (target.suffix in TORCH_SUFFIXES) != (to == "torch"):
+        raise ConfigError(
+            f"--target={target}: --to {to} writes "
+            + (f"a file named {' or '.join(TORCH_SUFFIXES)}" if to == "torch" else "a folder")
+        )
     if not target.exists():
         return
     if not overwrite:
-        raise ConfigError(f"--target={target} exists; choose another, or add --overwrite")
+        raise ConfigError(f"{target} exists; choose another --target, or add --overwrite")
     ours = (target / "conversion.json").exists() if to == "flax" else target.is_file()
     if not ours:
         raise ConfigError(
-            f"--target={target} is not of an earlier conversion, so --overwrite leaves it alone; "
-            "choose another"
+            f"{target} is not of an earlier conversion, so --overwrite leaves it alone; choose "
+            "another --target"
         )
 
 
 def bring_in(arguments: argparse.Namespace) -> None:
     """From a file to a checkpoint folder."""
+    check_target(arguments.target, "flax", arguments.overwrite)
     source = arguments.source
     theirs = read(source)
-    if MEMORY in theirs:
-        kind, weights = MEMORY, Weights(source, None, {}, theirs[MEMORY])
-    else:
-        try:
+    try:
+        if MEMORY in theirs:
+            kind, weights = MEMORY, memory_bank(theirs[MEMORY], arguments)
+        else:
             kind = formats.detect(theirs) if arguments.format == "auto" else arguments.format
             weights = convert(theirs, kind, arguments.allow_missing)
-        except ConfigError as error:
-            raise ConfigError(f"{source}: {error}") from error
-        if arguments.verify:
-            verify(weights)
+            if arguments.verify:
+                verify(weights)
+    except ConfigError as error:
+        raise ConfigError(f"{source}: {error}") from error
     count = len(flatten_dict(weights.variables)) + (weights.memory is not None)
     record = {
         "source": source.name,
@@ -126,7 +128,7 @@ def bring_in(arguments: argparse.Namespace) -> None:
         "arrays": count,
     }
     with whole(arguments.target) as partial:
-        partial.mkdir(parents=True)
+        partial.mkdir()
         save_weights(partial, weights)
         (partial / "conversion.json").write_text(json.dumps(record, indent=2) + "\n")
     print(f"wrote {arguments.target}: {count} arrays")
@@ -134,48 +136,82 @@ def bring_in(arguments: argparse.Namespace) -> None:
 
 def export(arguments: argparse.Namespace) -> None:
     """From a checkpoint to a torch state_dict; a memory bank goes into a file of its own."""
-    weights = load_weights(arguments.source)
     target, kind = arguments.target, arguments.format
+    bank = target.with_stem(f"{target.stem}_memory")
+    weights = load_weights(arguments.source)
+    files = {}
     if weights.model is not None:
         if kind == "auto":
             kind = "dpeformer" if weights.complete else "timm"
         if kind == "vit_jax" or kind == "dpeformer" and not weights.complete:
             raise ConfigError(f"{weights.folder} cannot be written with the names of {kind}")
-        if arguments.verify:
-            verify(weights)
-        flat = flatten_dict(weights.variables, sep="/")
-        save_torch(target, mapping.to_theirs(flat, formats.table_of(kind, weights.model)))
-        target = target.with_stem(f"{target.stem}_memory")
+        files[target] = state_dict(weights, kind)
     if weights.memory is not None:
-        save_torch(target, weights.memory)
+        files[bank if files else target] = weights.memory
+    for file in files:
+        check_target(file, "torch", arguments.overwrite)
+    if arguments.verify:
+        verify(weights)
+    for file, arrays in files.items():
+        save_torch(file, arrays)
 
 
-def convert(theirs: mapping.Arrays, kind: str, allowed: re.Pattern | None) -> Weights:
+def state_dict(weights: Weights, kind: str) -> mapping.Arrays:
+    """The arrays under the names of a format; prints which it has no names for."""
+    flat = flatten_dict(weights.variables, sep="/")
+    table = formats.table_of(kind, weights.model)
+    modules = {name.split("/")[1] for name in flat.keys() - {entry.path for entry in table}}
+    if modules:
+        print(f"{kind} has no names for {', '.join(sorted(modules))}: not written")
+    return mapping.to_theirs(flat, table)
+
+
+def memory_bank(bank: np.ndarray, arguments: argparse.Namespace) -> Weights:
+    """A memory file's one array.
+
+    Raises:
+        ConfigError: it is no memory bank, or options ask for what it is not.
+    """
+    if bank.ndim != 2 or not np.isfinite(bank).all():
+        raise ConfigError(f"one array of shape {bank.shape}; a memory bank is [C, F] and finite")
+    if arguments.format not in ("auto", "dpeformer") or arguments.verify:
+        raise ConfigError("it is a memory bank, which has no --format and nothing to --verify")
+    return Weights(Path(), None, {}, bank)
+
+
+def convert(theirs: mapping.Arrays, kind: str, allowed: str | None) -> Weights:
     """Arrays under the names of a format as our weights; prints what was found and what is unused.
 
     Raises:
         ConfigError: names missing or left over that `allowed` does not match, other shapes, values
             that are not finite.
     """
-    if "dist_token" in theirs:  # DeiT's second token stands between the class token and the patches
+    if kind == "timm" and "dist_token" in theirs and np.ndim(theirs.get("pos_embed")) == 3:
+        # DeiT's second token stands between the class token and the patches.
         theirs["pos_embed"] = np.delete(theirs["pos_embed"], 1, axis=1)
     model = formats.describe(theirs, kind)
-    table, shapes = formats.table_of(kind, model, theirs), formats.shapes_of(model)
-    found = mapping.compare(theirs, table, shapes, formats.FORMATS[kind].unused)
+    table, shapes = formats.table_of(kind, model, theirs), shapes_of(model)
+    found = mapping.compare(theirs, table, shapes, formats.unused_of(kind, model, theirs))
     refuse(found, allowed)
     flat = mapping.to_ours(theirs, table, shapes)
-    for path, value in flat.items():
+    for name, value in flat.items():
         if not np.isfinite(value).all():
-            raise ConfigError(f"{path} holds values that are not finite")
-    tell(kind, model, flat, found.unused)
+            raise ConfigError(f"{name} holds values that are not finite")
+    absent = sorted({entry.path for entry in table} - flat.keys())
+    tell(kind, model, flat, found.unused, absent)
     return Weights(Path(), model, unflatten_dict(flat, sep="/"), None)
 
 
-def refuse(found: mapping.Comparison, allowed: re.Pattern | None) -> None:
+def refuse(found: mapping.Comparison, allowed: str | None) -> None:
     """Raises ConfigError for names that do not fit, unless the pattern `allowed` accepts them."""
 
+    try:
+        accepted = re.compile(allowed or "(?!)")  # which matches nothing
+    except re.error as error:
+        raise ConfigError(f"--allow-missing={allowed} is no regular expression: {error}") from error
+
     def refused(keys: list[str]) -> list[str]:
-        return [key for key in keys if allowed is None or not allowed.search(key)]
+        return [key for key in keys if not accepted.search(key)]
 
     problems = [f"-{key}" for key in refused(found.missing)]
     problems += [f"+{key}" for key in refused(found.left_over)]
@@ -188,15 +224,19 @@ def refuse(found: mapping.Comparison, allowed: re.Pattern | None) -> None:
         )
 
 
-def tell(kind: str, model: Description, flat: mapping.Arrays, unused: list[str]) -> None:
+def tell(
+    kind: str, model: Description, flat: mapping.Arrays, unused: list[str], absent: list[str]
+) -> None:
     size = "x".join(map(str, model["image_size"]))
-    parameters = sum(value.size for value in flat.values())
+    values = sum(value.size for value in flat.values())
     print(
         f"{kind}: {model['variant']}, images {size}, stride {model['stride']}, "
-        f"{parameters / 1e6:.1f} million values in {len(flat)} arrays"
+        f"{values / 1e6:.1f} million values in {len(flat)} arrays"
     )
     for name, count in Counter(re.sub(r"\d+", "*", key) for key in unused).items():
         print(f"  unused: {name}" + (f" ({count})" if count > 1 else ""))
+    for name in absent:
+        print(f"  not there: {name}")
 
 
 def verify(weights: Weights) -> None:
@@ -205,6 +245,8 @@ def verify(weights: Weights) -> None:
     Raises:
         ConfigError: timm is not installed, or the difference is above TOLERANCE.
     """
+    if weights.model is None or any("/backbone/" in name for name in weights.missing):
+        raise ConfigError("--verify needs a whole backbone")
     torch = torch_needed()
     try:
         from timm.models.vision_transformer import VisionTransformer as TimmTransformer
@@ -266,17 +308,18 @@ def read(source: Path) -> mapping.Arrays:
     if not isinstance(found, Mapping):
         found = {MEMORY: found}
     for name, tensor in found.items():
-        if not hasattr(tensor, "detach"):
+        plain = hasattr(tensor, "detach") and str(tensor.layout) == "torch.strided"
+        if not isinstance(name, str) or not plain or tensor.is_complex():
             raise ConfigError(
-                f"{source}: {name!r} is a {type(tensor).__name__} and no tensor; expected a "
-                f"state_dict, alone or under {' or '.join(map(repr, WRAPPERS))}"
+                f"{source}: {name!r} is a {type(tensor).__name__} and no named tensor of real "
+                f"numbers; expected a state_dict, alone or under {' or '.join(map(repr, WRAPPERS))}"
             )
     return {name.removeprefix("module."): x.detach().float().numpy() for name, x in found.items()}
 
 
 def read_npz(source: Path) -> mapping.Arrays:
     try:
-        with np.load(source, allow_pickle=False) as file:
+        with np.lib.npyio.NpzFile(source.open("rb"), own_fid=True) as file:  # never unpickles
             return {name: file[name].astype(np.float32) for name in file.files}
     except (ValueError, OSError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise ConfigError(f"{source} is not a whole .npz of plain arrays: {error}") from error
@@ -305,10 +348,14 @@ def read_torch(source: Path) -> Any:
             return torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
+        if named is None:
+            raise ConfigError(
+                f"{source} is damaged, or a pickle that could run code; it was refused unread"
+            ) from error
         raise ConfigError(
-            f"{source} holds more than tensors ({named[1] if named else 'a pickle'}), which could "
-            "run code when loaded; it was refused unread. Save plain weights, from a program that "
-            "you trust: torch.save(model.state_dict(), FILE)"
+            f"{source} holds more than tensors ({named[1]}), which could run code when loaded; it "
+            "was refused unread. Save plain weights, from a program that you trust: "
+            "torch.save(model.state_dict(), FILE)"
         ) from error
     except Exception as error:  # for what is no torch file at all, nearly anything
         raise ConfigError(f"{source} is not a torch checkpoint, or a damaged one") from error
@@ -331,30 +378,19 @@ def torch_needed() -> Any:
 @contextmanager
 def whole(target: Path):
     """Yields a temporary path beside the target that takes its name when the block ends well."""
-    partial, old = (target.with_name(f"{target.name}.{word}") for word in ("partial", "old"))
-    discard(partial)
-    try:
-        yield partial
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+        new = Path(folder) / "new"
+        yield new
         if target.is_dir():  # which os.replace does not replace
-            os.replace(target, old)
-        os.replace(partial, target)
-        discard(old)
-    finally:
-        discard(partial)
-
-
-def discard(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+            os.replace(target, Path(folder) / "old")
+        os.replace(new, target)
 
 
 def save_torch(target: Path, arrays: Any) -> None:
     """Writes a state_dict, or one tensor; as safetensors where the name says so."""
     torch = torch_needed()
     tensors = jax.tree.map(torch.from_numpy, arrays)
-    target.parent.mkdir(parents=True, exist_ok=True)
     with whole(target) as partial:
         if target.suffix == ".safetensors":
             from safetensors.torch import save_file

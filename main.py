@@ -19,6 +19,7 @@ from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.occlusion import OccluderBank
 from dpeformer_jax.training.workdir import check_workdir, write_config
 from dpeformer_jax.validation import flatten, validate
+from dpeformer_jax.weights import find_checkpoint
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "File of the config.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and records.")
@@ -34,14 +35,14 @@ def run() -> None:
     config, workdir = CONFIG.value, Path(WORKDIR.value).expanduser()
     validate(config, jax.device_count())
     check_workdir(workdir, config)
-    check_checkpoint(workdir)
+    check_checkpoint(workdir, config.init.checkpoint)
     group = config.train.images_per_identity
     sampling = Sampling(config.train.batch_size // group, group, config.seed)
     dataset = load_dataset(config.data, sampling)
     print(dataset.summary(), flush=True)
     experiment = build(config, dataset.num_classes, dataset.num_cameras)
     test_sets = [loop.TestSet(dataset.name, dataset.query, dataset.gallery)]
-    if CHECKPOINT.value:
+    if CHECKPOINT.value is not None:
         write_config(workdir, config)
         loop.evaluate_checkpoint(
             experiment, Path(CHECKPOINT.value).expanduser(), workdir, test_sets
@@ -57,9 +58,11 @@ def run() -> None:
     loop.train(experiment, workdir, dataset.train, test_sets, bank)
 
 
-def check_checkpoint(workdir: Path) -> None:
-    """Raises ConfigError where --checkpoint does not go with the other flags."""
-    if not CHECKPOINT.value:
+def check_checkpoint(workdir: Path, start: str) -> None:
+    """Raises ConfigError where there are no weights to start from, or --checkpoint cannot be."""
+    if start:
+        find_checkpoint(Path(start).expanduser())
+    if CHECKPOINT.value is None:
         return
     if MODE.value != "eval":
         raise ConfigError(
@@ -70,6 +73,7 @@ def check_checkpoint(workdir: Path) -> None:
             f"--workdir={workdir} is of a training, whose eval.json would be lost; choose another "
             "for the scores of --checkpoint"
         )
+    find_checkpoint(Path(CHECKPOINT.value).expanduser())
 
 
 def main(_: list[str]) -> None:

@@ -13,9 +13,8 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from dpeformer_jax.conversion import names
-from dpeformer_jax.conversion.formats import shapes_of
 from dpeformer_jax.conversion.mapping import Arrays, to_ours
-from dpeformer_jax.model.description import PRESETS, Description
+from dpeformer_jax.model.description import PRESETS, Description, shapes_of
 from dpeformer_jax.model.vit import VARIANTS
 
 ROOT = Path(__file__).parents[1]

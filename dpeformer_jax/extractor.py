@@ -32,6 +32,8 @@ class Extractor:
 
     def __init__(self, variables: dict[str, Any], model: Description, batch_size: int = 8):
         """variables: "params" and "batch_stats" of the network that `model` describes."""
+        if batch_size < 1:
+            raise ConfigError(f"batch_size = {batch_size} must be at least 1")
         self.model = model
         self._variables = jax.device_put(variables)
         self._batch_size = batch_size
@@ -66,6 +68,8 @@ class Extractor:
                 f"{weights.folder} holds no whole DPEFormer (a backbone or a memory bank alone); "
                 "train from it with --config.init.checkpoint"
             )
+        if missing := weights.missing:
+            raise ConfigError(f"{weights.folder} lacks {', '.join(missing)}")
         if preset is not None and preset not in PRESETS:
             raise ConfigError(f"preset = {preset!r} is not one of {', '.join(map(repr, PRESETS))}")
         return cls(weights.variables, weights.model | PRESETS.get(preset, {}), batch_size)
@@ -76,7 +80,7 @@ class Extractor:
         Args:
             images: [B, H, W, 3] float RGB in -1..1, of the checkpoint's image size.
             sides: [B] row of the side information embedding (the camera's place among those of
-                the training set); needed where the network was trained with it.
+                the training set); needed where the network was trained with it, else ignored.
 
         Raises:
             ValueError: images of another size or type; sides missing or out of range.
@@ -90,6 +94,8 @@ class Extractor:
                 f"images are {images.dtype}; features() takes floats in -1..1, and calling the "
                 "extractor itself takes uint8"
             )
+        if images.size and not np.abs(images).max() <= 1.001:  # refuses NaN too
+            raise ValueError("images must lie in -1..1: (pixel / 255 - 0.5) / 0.5")
         return self._in_batches(images, sides, lambda batch: batch)
 
     def __call__(
@@ -100,7 +106,9 @@ class Extractor:
         Raises:
             ValueError: names the file or array that is not a picture; see features() for sides.
         """
-        size = tuple(self.model["image_size"])
+        if isinstance(images, str | Path) or getattr(images, "ndim", 4) == 3:
+            raise ValueError("expected a list of pictures, for one picture too")
+        images, size = list(images), tuple(self.model["image_size"])
 
         def pictures(batch: Sequence[str | Path | np.ndarray]) -> jax.Array:
             loaded = [load_picture(image, size) for image in batch]
@@ -133,10 +141,13 @@ class Extractor:
                 f"the network embeds the camera: sides must give, for each image, the camera's "
                 f"place 0..{rows - 1} among those of its training set"
             )
-        sides = np.zeros(count, np.int32) if sides is None else np.asarray(sides, np.int32)
-        if sides.shape != (count,) or (rows and not ((sides >= 0) & (sides < rows)).all()):
-            raise ValueError(f"sides must be {count} numbers in 0..{max(rows - 1, 0)}")
-        return sides
+        if not rows:
+            return np.zeros(count, np.int32)
+        sides = np.asarray(sides)
+        whole = np.issubdtype(sides.dtype, np.integer) or not sides.size
+        if sides.shape != (count,) or not whole or not ((sides >= 0) & (sides < rows)).all():
+            raise ValueError(f"sides must be {count} whole numbers in 0..{rows - 1}")
+        return sides.astype(np.int32)
 
 
 def load_picture(image: str | Path | np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -147,15 +158,16 @@ def load_picture(image: str | Path | np.ndarray, size: tuple[int, int]) -> np.nd
     Raises:
         ValueError: names the file that cannot be read, or the array's shape and type.
     """
-    if isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    if not isinstance(image, str | Path):
+        image = np.asarray(image)
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
             raise ValueError(
                 f"an array of {image.dtype} {image.shape} is no picture; expected uint8 [h, w, 3]"
             )
         picture = Image.fromarray(image)
     else:
         try:
-            with Image.open(image) as file:
+            with Image.open(Path(image).expanduser()) as file:
                 picture = to_rgb(file)
         except (OSError, Image.DecompressionBombError) as error:
             raise ValueError(f"{image} cannot be read as a picture: {error}") from error

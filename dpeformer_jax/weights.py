@@ -8,9 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from flax.traverse_util import flatten_dict
 
 from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.model.description import Description
+from dpeformer_jax.model.description import Description, shapes_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Weights:
     model: Description | None
     variables: dict[str, Any]
     memory: np.ndarray | None
+
+    @property
+    def missing(self) -> list[str]:
+        """Arrays of the network that are not there, by path."""
+        return sorted(shapes_of(self.model).keys() - flatten_dict(self.variables, sep="/").keys())
 
     @property
     def complete(self) -> bool:
@@ -60,17 +66,32 @@ def load_weights(path: Path) -> Weights:
     Raises:
         ConfigError: there is none, or it is damaged.
     """
-    folder = find_checkpoint(path)
+    folder = find_checkpoint(path.expanduser())
     try:
         model = folder / "model/metadata"
-        return Weights(
+        weights = Weights(
             folder=folder,
             model=json.loads(model.read_text()) if model.exists() else None,
             variables=_read(folder / "variables"),
             memory=_read(folder / "memory").get("features"),
         )
-    except (ValueError, KeyError, OSError) as error:
-        raise ConfigError(f"{folder} is damaged: {str(error).splitlines()[0]}") from error
+        _check(weights)
+        return weights
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise ConfigError(
+            f"{folder} is damaged: {(str(error) or 'empty').splitlines()[0]}"
+        ) from error
+
+
+def _check(weights: Weights) -> None:
+    """Raises ValueError, KeyError or TypeError where the arrays are not those of the model."""
+    arrays = flatten_dict(weights.variables, sep="/")
+    if bool(arrays) != (weights.model is not None):
+        raise ValueError("it must have both the arrays of a network and model, or neither")
+    shapes = shapes_of(weights.model) if arrays else {}
+    for path, array in arrays.items():
+        if shapes.get(path) != array.shape:
+            raise ValueError(f"{path} has shape {array.shape}, its model says {shapes.get(path)}")
 
 
 def save_weights(folder: Path, weights: Weights) -> None:

@@ -18,6 +18,8 @@ import convert_weights
 from benchmarks import released
 from dpeformer_jax import Extractor
 from dpeformer_jax.conversion import formats, mapping, names
+from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.model.description import shapes_of
 from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
 from dpeformer_jax.weights import load_weights, save_weights
 
@@ -45,7 +47,7 @@ def convert(monkeypatch, capsys):
 
 def random_state(table, model, seed=0):
     """Arrays under the names of a table, of the shapes that the network needs."""
-    rng, shapes, state = np.random.default_rng(seed), formats.shapes_of(model), {}
+    rng, shapes, state = np.random.default_rng(seed), shapes_of(model), {}
     for entry in table:
         ours = np.broadcast_to(np.float32(0), shapes[entry.path])[entry.slot]
         shape = entry.transform.theirs(ours).shape
@@ -209,7 +211,7 @@ def test_torch_names_are_those_of_the_released_program():
 @pytest.mark.parametrize("kind", formats.FORMATS)
 def test_every_table_fills_the_network_and_is_its_own_inverse(kind):
     model = toy_weights(sides=2 if kind in ("dpeformer", "transreid") else 0).model
-    table, shapes = formats.table_of(kind, model), formats.shapes_of(model)
+    table, shapes = formats.table_of(kind, model), shapes_of(model)
     covered = {entry.path for entry in table}
     whole = {p for p in shapes if kind == "dpeformer" or p.startswith("params/backbone/")}
     assert covered == whole
@@ -231,6 +233,10 @@ def bad_files(torch, mu, tmp_path):
 
     def saved(name, state):
         torch.save(tensors(torch, state), tmp_path / name)
+        return tmp_path / name
+
+    def saved_alone(name, value):
+        torch.save(value, tmp_path / name)
         return tmp_path / name
 
     def written(name, content):
@@ -259,6 +265,10 @@ def bad_files(torch, mu, tmp_path):
         "attack": (tmp_path / "attack.pth", "refused unread"),
         "plain attack": (written("plain.pth", pickle.dumps({"x": attack})), "refused unread"),
         "module": (tmp_path / "module.pth", "torch.nn.modules.linear.Linear"),
+        "array": (written("array.npz", b"\x93NUMPY"), "not a whole .npz"),
+        "vector": (saved_alone("vector.pth", torch.ones(3)), "a memory bank is [C, F]"),
+        "numbered": (saved_alone("numbered.pth", {3: torch.ones(3)}), "no named tensor"),
+        "sparse": (saved_alone("sparse.pth", {"x": torch.eye(3).to_sparse()}), "no named tensor"),
         "other": (saved("other.pth", {"conv.weight": np.ones(3)}), "no known format"),
         "shape": (
             saved("shape.pth", mu | {qkv: np.ones((96, 31))}),
@@ -301,13 +311,43 @@ def test_nothing_is_overwritten_unasked_and_nothing_foreign_ever(mu, save, conve
     assert flat_params(target).keys() == first.keys()
     second = flat_params(target)["params/backbone/norm/bias"]
     np.testing.assert_array_equal(second, first["params/backbone/norm/bias"] + 1)
+    convert(target, tmp_path / "new.pth", "--to=torch")
+    assert "new.pth exists" in convert(target, tmp_path / "new.pth", "--to=torch", code=2)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/letter").write_text("dear")
     assert "not of an earlier conversion" in convert(
         source, tmp_path / "mine", "--overwrite", code=2
     )
     assert (tmp_path / "mine/letter").read_text() == "dear"
-    assert not list(tmp_path.glob("*.partial")) + list(tmp_path.glob("*.old"))
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_memory_bank_in_the_way_is_not_overwritten(torch, convert, tmp_path):
+    save_weights(tmp_path / "ours", toy_weights())
+    (tmp_path / "x_memory.pth").write_text("precious")
+    told = convert(tmp_path / "ours", tmp_path / "x.pth", "--to=torch", code=2)
+    assert "x_memory.pth exists" in told and not (tmp_path / "x.pth").exists()
+    assert (tmp_path / "x_memory.pth").read_text() == "precious"
+
+
+def test_a_block_that_computes_more_is_refused(save, convert, tmp_path):
+    model = toy_weights((256, 128)).model
+    state = random_state(names.timm(VARIANTS["mu"], "base."), model)
+    scaled = state | {"base.blocks.0.ls1.gamma": np.ones(32, np.float32)}
+    assert "+base.blocks.0.ls1.gamma" in convert(save(scaled), tmp_path / "out", code=2)
+
+
+def test_a_network_with_a_hole_is_not_extracted_from(torch, convert, tmp_path):
+    weights = toy_weights()
+    save_weights(tmp_path / "ours", weights)
+    convert(tmp_path / "ours", tmp_path / "x.pth", "--to=torch")
+    state = torch.load(tmp_path / "x.pth", weights_only=True)
+    del state["attention_global.2.Block.attn.q.weight"]
+    torch.save(state, tmp_path / "hole.pth")
+    told = convert(tmp_path / "hole.pth", tmp_path / "hole", "--allow-missing=attn.q")
+    assert "not there: params/blending/q/kernel" in told
+    with pytest.raises(ConfigError, match="lacks params/blending/q/kernel"):
+        Extractor.load(tmp_path / "hole")
 
 
 def test_an_interrupted_conversion_leaves_what_was_there(mu, save, convert, tmp_path, monkeypatch):
@@ -329,7 +369,10 @@ def test_an_interrupted_conversion_leaves_what_was_there(mu, save, convert, tmp_
 def test_mistakes_on_the_command_line_are_told_in_one_paragraph(mu, save, convert, tmp_path):
     source = save(mu)
     (tmp_path / "file").write_text("")
-    assert "Not a directory" in convert(source, tmp_path / "file/out", code=2)
+    assert str(tmp_path / "file") in convert(source, tmp_path / "file/out", code=2)
+    assert "regular expression" in convert(source, tmp_path / "out", "--allow-missing=(", code=2)
+    assert "writes a folder" in convert(source, tmp_path / "out.pth", code=2)
+    assert "writes a file" in convert(source, tmp_path / "out", "--to=torch", code=2)
     assert "is not a file" in convert(tmp_path, tmp_path / "out", code=2)
     assert "is not a folder" in convert(source, tmp_path / "x.pth", "--to=torch", code=2)
     wrong = convert(source, tmp_path / "out", "--format=dpeformer", code=2)

@@ -75,7 +75,7 @@ def test_a_camera_is_needed_where_it_is_embedded():
     second = extractor.features(images, [0, 1])["holistic"]
     np.testing.assert_array_equal(first[0], second[0])
     assert np.abs(first[1] - second[1]).max() > 1e-3
-    for sides, words in ((None, "embeds the camera"), ([0], "2 numbers"), ([0, 2], "0..1")):
+    for sides, words in ((None, "embeds the camera"), ([0], "2 whole numbers"), ([0, 2], "0..1")):
         with pytest.raises(ValueError, match=words):
             extractor.features(images, sides)
 
@@ -89,6 +89,10 @@ def test_mistakes_are_named(extractor, tmp_path):
         extractor([np.zeros((8, 8, 3), np.float32)])
     with pytest.raises(ValueError, match="none.jpg cannot be read"):
         extractor([tmp_path / "none.jpg"])
+    with pytest.raises(ValueError, match="expected a list"):
+        extractor("one.jpg")
+    with pytest.raises(ValueError, match="lie in -1..1"):
+        extractor.features(np.full((1, *SIZE, 3), 255.0, np.float32))
     stream = io.BytesIO()
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     Image.fromarray(noise).save(stream, "JPEG")

@@ -46,6 +46,7 @@ def run(config, *arguments):
         (["--config.data.builder=reid_folder", "--config.data.root=/no"], ["/no", "query"]),
         (["--config.data.variant=huge"], ["'huge'", "full, small"]),
         (["--checkpoint=x"], ["--mode=eval", "config.init.checkpoint"]),
+        (["--config.init.checkpoint=/no"], ["/no is not a folder"]),
     ],
     ids=lambda value: value[0].lstrip("-") if isinstance(value, list) else None,
 )

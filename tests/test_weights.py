@@ -1,5 +1,6 @@
 """Networks on disk, and training that starts from one."""
 
+import json
 import shutil
 
 import jax
@@ -66,6 +67,20 @@ def test_a_folder_without_a_checkpoint_is_named(tmp_path):
 def test_a_damaged_checkpoint_is_named(tmp_path, broken):
     save_weights(tmp_path, toy_weights())
     (tmp_path / "variables" / broken).write_bytes(b"\0" * 40)
+    with pytest.raises(ConfigError, match="is damaged"):
+        load_weights(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change", [{"variant": "zz"}, {"parts": 2}, None], ids=["variant", "parts", "no model"]
+)
+def test_arrays_that_are_not_of_the_model_are_named(tmp_path, change):
+    save_weights(tmp_path, toy_weights())
+    metadata = tmp_path / "model/metadata"
+    if change is None:
+        metadata.unlink()
+    else:
+        metadata.write_text(json.dumps(json.loads(metadata.read_text()) | change))
     with pytest.raises(ConfigError, match="is damaged"):
         load_weights(tmp_path)
 

@@ -4,15 +4,11 @@ import dataclasses
 import math
 import re
 
-import jax
-import jax.numpy as jnp
-from flax.traverse_util import flatten_dict
-
 from dpeformer_jax.conversion import names
 from dpeformer_jax.conversion.mapping import Arrays
 from dpeformer_jax.conversion.names import Entry
 from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.model.description import PRESETS, Description, build_model
+from dpeformer_jax.model.description import PRESETS, Description
 from dpeformer_jax.model.vit import VARIANTS, patch_grid
 
 # Image sizes (height, width) of the field, tried for the grids of overlapping patches.
@@ -69,7 +65,7 @@ FORMATS = {
     "transreid": _torch(
         "base.",
         "base.patch_embed.proj.weight",
-        r"base\.(fc|norm|blocks\.\d+)\.|b\d\.|classifier|bottleneck",
+        r"base\.fc\.|b\d\.|classifier|bottleneck",
     ),
     "timm": _torch("", "patch_embed.proj.weight", r"(head|head_dist|pre_logits|fc)\.|dist_token$"),
 }
@@ -151,8 +147,8 @@ def _variant(theirs: Arrays, known: Format) -> str:
 def _image_size(patches: int, patch: int, square: bool) -> tuple[tuple[int, int], int]:
     """(height, width) and stride in pixels that give so many patches."""
     if patch == 16 and not square:
-        for stride in range(patch, SMALLEST_STRIDE - 1, -1):
-            for size in SIZES:
+        for size in SIZES:
+            for stride in range(patch, SMALLEST_STRIDE - 1, -1):
                 if math.prod(patch_grid(size, patch, stride)) == patches:
                     return size, stride
     for ratio in (1, 2, 3):  # of height to width, patches side by side
@@ -176,9 +172,10 @@ def table_of(kind: str, model: Description, theirs: Arrays | None = None) -> lis
     return names.timm(variant, "base.", sides, last="b1" if JIGSAW in (theirs or {}) else "")
 
 
-def shapes_of(model: Description) -> dict[str, tuple[int, ...]]:
-    """Shapes of all arrays of the network, by path."""
-    image = jnp.zeros((1, *model["image_size"], 3))
-    side = jnp.zeros(1, jnp.int32)
-    variables = jax.eval_shape(build_model(model).init, jax.random.key(0), image, side)
-    return {path: leaf.shape for path, leaf in flatten_dict(variables, sep="/").items()}
+def unused_of(kind: str, model: Description, theirs: Arrays) -> str:
+    """Regular expression for the start of names that may be left over."""
+    unused = FORMATS[kind].unused
+    if kind == "transreid" and JIGSAW in theirs:  # the originals of the copies that it trains
+        last = VARIANTS[model["variant"]].depth - 1
+        unused += rf"|base\.norm\.|base\.blocks\.{last}\."
+    return unused

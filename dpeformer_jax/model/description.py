@@ -2,7 +2,9 @@
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
 
 from dpeformer_jax.model.dpeformer import DPEFormer
 from dpeformer_jax.model.vit import VARIANTS, patch_grid
@@ -52,3 +54,12 @@ def grid_of(description: Description) -> tuple[int, int]:
     """Rows and columns of its patches."""
     variant = VARIANTS[description["variant"]]
     return patch_grid(tuple(description["image_size"]), variant.patch, description["stride"])
+
+
+def shapes_of(description: Description) -> dict[str, tuple[int, ...]]:
+    """Shapes of all arrays of the network, by path ("params/backbone/cls_token")."""
+    image = jnp.zeros((1, *description["image_size"], 3))
+    side = jnp.zeros(1, jnp.int32)
+    model = build_model(description)
+    variables = jax.eval_shape(model.init, jax.random.key(0), image, side)
+    return {path: leaf.shape for path, leaf in flatten_dict(variables, sep="/").items()}
