@@ -39,7 +39,6 @@ from dpeformer_jax.weights import Weights, load_weights, save_weights
 MEMORY = "memory"  # the format of a memory file, and the name of its one array
 WRAPPERS = ("model", "state_dict")
 TORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
-LISTED = 20  # names that an error spells out
 VERIFIED_IMAGES = 2
 TOLERANCE = 1e-4  # of --verify, relative to the largest value; float32 ends near 1e-6
 
@@ -138,6 +137,7 @@ def export(arguments: argparse.Namespace) -> None:
     """From a checkpoint to a torch state_dict; a memory bank goes into a file of its own."""
     target, kind = arguments.target, arguments.format
     bank = target.with_stem(f"{target.stem}_memory")
+    check_target(target, "torch", arguments.overwrite)
     weights = load_weights(arguments.source)
     files = {}
     if weights.model is not None:
@@ -148,8 +148,8 @@ def export(arguments: argparse.Namespace) -> None:
         files[target] = state_dict(weights, kind)
     if weights.memory is not None:
         files[bank if files else target] = weights.memory
-    for file in files:
-        check_target(file, "torch", arguments.overwrite)
+    if bank in files:
+        check_target(bank, "torch", arguments.overwrite)
     if arguments.verify:
         verify(weights)
     for file, arrays in files.items():
@@ -192,7 +192,7 @@ def convert(theirs: mapping.Arrays, kind: str, allowed: str | None) -> Weights:
     model = formats.describe(theirs, kind)
     table, shapes = formats.table_of(kind, model, theirs), shapes_of(model)
     found = mapping.compare(theirs, table, shapes, formats.unused_of(kind, model, theirs))
-    refuse(found, allowed)
+    mapping.refuse(found, allowed)
     flat = mapping.to_ours(theirs, table, shapes)
     for name, value in flat.items():
         if not np.isfinite(value).all():
@@ -200,28 +200,6 @@ def convert(theirs: mapping.Arrays, kind: str, allowed: str | None) -> Weights:
     absent = sorted({entry.path for entry in table} - flat.keys())
     tell(kind, model, flat, found.unused, absent)
     return Weights(Path(), model, unflatten_dict(flat, sep="/"), None)
-
-
-def refuse(found: mapping.Comparison, allowed: str | None) -> None:
-    """Raises ConfigError for names that do not fit, unless the pattern `allowed` accepts them."""
-
-    try:
-        accepted = re.compile(allowed or "(?!)")  # which matches nothing
-    except re.error as error:
-        raise ConfigError(f"--allow-missing={allowed} is no regular expression: {error}") from error
-
-    def refused(keys: list[str]) -> list[str]:
-        return [key for key in keys if not accepted.search(key)]
-
-    problems = [f"-{key}" for key in refused(found.missing)]
-    problems += [f"+{key}" for key in refused(found.left_over)]
-    problems += found.misshapen
-    if problems:
-        more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
-        raise ConfigError(
-            f"it does not fit (- missing, + left over): {', '.join(problems[:LISTED])}{more}. "
-            "Missing and left-over names can be accepted with --allow-missing PATTERN"
-        )
 
 
 def tell(

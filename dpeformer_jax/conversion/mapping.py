@@ -1,4 +1,4 @@
-"""Filling a table of names in one direction or the other. NumPy only."""
+"""Filling a table of names in one direction or the other."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,6 +7,9 @@ from typing import NamedTuple
 import numpy as np
 
 from dpeformer_jax.conversion.names import Entry
+from dpeformer_jax.errors import ConfigError
+
+LISTED = 20  # names that an error spells out
 
 Arrays = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -55,6 +58,28 @@ def compare(
         unused=[key for key in others if re.match(unused, key)],
         misshapen=misshapen,
     )
+
+
+def refuse(found: Comparison, allowed: str | None) -> None:
+    """Raises ConfigError for names that do not fit, unless the pattern `allowed` accepts them."""
+
+    try:
+        accepted = re.compile(allowed or "(?!)")  # which matches nothing
+    except re.error as error:
+        raise ConfigError(f"--allow-missing={allowed} is no regular expression: {error}") from error
+
+    def refused(keys: list[str]) -> list[str]:
+        return [key for key in keys if not accepted.search(key)]
+
+    problems = [f"-{key}" for key in refused(found.missing)]
+    problems += [f"+{key}" for key in refused(found.left_over)]
+    problems += found.misshapen
+    if problems:
+        more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
+        raise ConfigError(
+            f"it does not fit (- missing, + left over): {', '.join(problems[:LISTED])}{more}. "
+            "Missing and left-over names can be accepted with --allow-missing PATTERN"
+        )
 
 
 def to_ours(
