@@ -1,13 +1,11 @@
-"""The backbone: parity, stochastic depth, patch grid."""
+"""The backbone: stochastic depth, patch grid; its numbers are in test_parity.py."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks import released
-from benchmarks.released import golden
-from dpeformer_jax.model.vit import VARIANTS, VisionTransformer, drop_path, patch_grid
+from dpeformer_jax.model.vit import drop_path, patch_grid
 
 
 @pytest.mark.parametrize(
@@ -31,25 +29,3 @@ def test_drop_path_of_an_example_depends_on_its_key_alone():
     x = jnp.ones((16, 1, 1))
     whole = drop_path(x, 0.5, keys)
     np.testing.assert_array_equal(drop_path(x[5:9], 0.5, keys[5:9]), whole[5:9])
-
-
-@pytest.mark.slow
-def test_full_size_tokens_equal_the_released_program():
-    values = golden("backbone.npz")
-    model = VisionTransformer(VARIANTS["b16"], stride=16)
-    with jax.default_matmul_precision("highest"):
-        tokens = jax.jit(model.apply)({"params": released.backbone()}, released.images())
-    np.testing.assert_allclose(tokens[:2], values["plain_tokens"], atol=5e-5)
-    norms = np.linalg.norm(tokens, axis=-1)
-    np.testing.assert_allclose(norms, values["plain_token_norm"], rtol=1e-5)
-
-
-@pytest.mark.slow
-def test_full_size_tokens_with_side_information_equal_the_released_program():
-    values = golden("backbone.npz")
-    params = released.backbone() | {"sie_embed": released.rule("sie_embed", (8, 1, 768))}
-    cameras = jnp.array([0, 3])
-    model = VisionTransformer(VARIANTS["b16"], stride=16, sides=8)
-    with jax.default_matmul_precision("highest"):
-        tokens = jax.jit(model.apply)({"params": params}, released.images()[:2], cameras)
-    np.testing.assert_allclose(tokens, values["sie_tokens"], atol=5e-5)

@@ -1,7 +1,8 @@
 """The selection of patches on tokens that the golden file holds."""
 
+from typing import Any
+
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.parity.comparison import Quantity, Rows, unequal
@@ -21,35 +22,42 @@ def selection() -> list[Quantity]:
     rows = Rows("selection_synthetic.npz")
     for scenario in SCENARIOS:
         if f"{scenario}/x_local" in rows.values:
-            _choice(rows, scenario)
-            _pooling(rows, scenario)
+            _add_scenario(rows, scenario)
     return rows
 
 
-def _choice(rows: Rows, scenario: str) -> None:
-    tokens = [rows.values[f"{scenario}/{name}"] for name in ("x_global", "x_local")]
-    chosen, raw = (select_patches(*tokens, smallest) for smallest in (MIN_PATCHES, 0))
-    rows.add(f"{scenario}: proxy patch", 0, {f"{scenario}/anchor": chosen.proxy}, unequal)
-    counts = {f"{scenario}/K_raw": raw.count, f"{scenario}/min_value": chosen.count.min()}
-    rows.add(f"{scenario}: number of patches", 0, counts, unequal)
-    kept = np.arange(128) < chosen.count[:, None]
-    order = {f"{scenario}/order": np.argsort(chosen.rank, axis=1)}
-    rows.add(f"{scenario}: order of the kept", 0, order, unequal, only=kept)
+def _add_scenario(rows: Rows, scenario: str) -> None:
+    globe, patches, cotangent = (
+        rows.values[f"{scenario}/{name}"] for name in ("x_global", "x_local", "cotangent")
+    )
+    smallest = cotangent.shape[1]
+    padded = np.pad(cotangent, ((0, 0), (0, patches.shape[1] - smallest), (0, 0)))
+    chosen, count, kept, parts, gradient = _select(globe, patches, padded)
+
+    def add(name: str, tolerance: float, ours: dict[str, Any], **how: Any) -> None:
+        ours = {f"{scenario}/{key}": value for key, value in ours.items()}
+        rows.add(f"{scenario}: {name}", tolerance, ours, **how)
+
+    add("proxy patch", 0, {"anchor": chosen.proxy}, measure=unequal)
+    counts = {"K_raw": count, "min_value": chosen.count.min()}
+    add("number of patches", 0, counts, measure=unequal)
+    order = {"order": np.argsort(chosen.rank, axis=1)}
+    nearest = np.arange(patches.shape[1]) < np.asarray(chosen.count)[:, None]
+    add("order of the kept", 0, order, measure=unequal, only=nearest)
+    add("pooled to the batch's K", 2e-5, {"selected": kept[:, :smallest]})
+    add("four parts", 2e-5, {"four_parts": parts})
+    add("gradient", 2e-5, {"grad_x_local": gradient})
 
 
-def _pooling(rows: Rows, scenario: str) -> None:
-    globe, patches = (rows.values[f"{scenario}/{name}"] for name in ("x_global", "x_local"))
-    cotangent = rows.values[f"{scenario}/cotangent"]
+@jax.jit
+@jax.default_matmul_precision("highest")
+def _select(globe: jax.Array, patches: jax.Array, cotangent: jax.Array) -> tuple:
+    """The choice, the numbers above the drop, kept patches pooled, parts, and the gradient."""
 
     def pooled(patches: jax.Array) -> jax.Array:
-        weights = shortened(select_patches(globe, patches, MIN_PATCHES))
-        return pool_selected(patches, weights)[:, : cotangent.shape[1]]
+        return pool_selected(patches, shortened(select_patches(globe, patches, MIN_PATCHES)))
 
-    with jax.default_matmul_precision("highest"):
-        kept = pooled(patches)
-        gradient = jax.grad(lambda x: (pooled(x) * cotangent).sum())(jnp.asarray(patches))
-        bands = batch_bands(select_patches(globe, patches, MIN_PATCHES), 4)
-        parts = pool_selected(patches, bands)
-    rows.add(f"{scenario}: pooled to the batch's K", 2e-5, {f"{scenario}/selected": kept})
-    rows.add(f"{scenario}: four parts", 2e-5, {f"{scenario}/four_parts": parts})
-    rows.add(f"{scenario}: gradient", 2e-5, {f"{scenario}/grad_x_local": gradient})
+    chosen, unbounded = (select_patches(globe, patches, k) for k in (MIN_PATCHES, 0))
+    kept, backward = jax.vjp(pooled, patches)
+    parts = pool_selected(patches, batch_bands(chosen, 4))
+    return chosen, unbounded.count, kept, parts, backward(cotangent)[0]
