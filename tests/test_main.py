@@ -36,17 +36,22 @@ def run(config, *arguments):
     )
 
 
+def slow(*values):
+    """A case that waits for one more process."""
+    return pytest.param(*values, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["--config.data.rot=x"], ["config.data.rot", "did you mean config.data.root?"]),
-        (["--config.train.epochs=many"], ["config.train.epochs=many", "'many'"]),
-        (["--confg=x"], ["confg", "Did you mean: config"]),
-        (["--config.train.batch_size=30"], ["batch_size = 30", "P x K"]),
         (["--config.data.builder=reid_folder", "--config.data.root=/no"], ["/no", "query"]),
-        (["--config.data.variant=huge"], ["'huge'", "full, small"]),
-        (["--checkpoint=x"], ["--mode=eval", "config.init.checkpoint"]),
-        (["--config.init.checkpoint=/no"], ["/no is not a folder"]),
+        slow(["--config.train.epochs=many"], ["config.train.epochs=many", "'many'"]),
+        slow(["--confg=x"], ["confg", "Did you mean: config"]),
+        slow(["--config.train.batch_size=30"], ["batch_size = 30", "P x K"]),
+        slow(["--config.data.variant=huge"], ["'huge'", "full, small"]),
+        slow(["--checkpoint=x"], ["--mode=eval", "config.init.checkpoint"]),
+        slow(["--config.init.checkpoint=/no"], ["/no is not a folder"]),
     ],
     ids=lambda value: value[0].lstrip("-") if isinstance(value, list) else None,
 )
@@ -71,6 +76,7 @@ def test_an_unknown_preset_ends_with_code_2(tmp_path):
     assert "Traceback" not in result.stderr and "'released'" in result.stderr
 
 
+@pytest.mark.slow
 def test_scores_of_a_checkpoint_never_replace_those_of_a_training(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     result = run("configs/quickstart.py", f"--workdir={tmp_path}", "--mode=eval", "--checkpoint=x")
