@@ -4,7 +4,7 @@ from typing import Any
 
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.errors import ConfigError, mismatch
 from dpeformer_jax.model.description import Description, grid_of
 from dpeformer_jax.model.vit import VARIANTS, resize_positions
 from dpeformer_jax.weights import Weights
@@ -12,7 +12,6 @@ from dpeformer_jax.weights import Weights
 # Their rows are the identities of one training set, so they never leave it.
 CLASSIFIERS = {f"{name}_classifier" for name in ("holistic", "blended", "global", "part")}
 POSITIONS, SIDES = (f"params/backbone/{name}" for name in ("pos_embed", "sie_embed"))
-LISTED = 12  # names that an error spells out
 
 
 def start_from(
@@ -68,16 +67,14 @@ def _fitted(
 def _refuse(
     weights: Weights, expected: set[str], ours: dict[str, Any], theirs: dict[str, Any]
 ) -> None:
-    problems = [f"-{name}" for name in sorted(expected - theirs.keys())]
-    problems += [f"+{name}" for name in sorted(theirs.keys() - expected)]
-    problems += [
+    misshapen = [
         f"{name}: expected {ours[name].shape}, found {theirs[name].shape}"
         for name in sorted(expected & theirs.keys())
         if theirs[name].shape != ours[name].shape
     ]
-    if problems:
-        more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
+    missing, left_over = sorted(expected - theirs.keys()), sorted(theirs.keys() - expected)
+    if problems := mismatch(missing, left_over, misshapen):
         raise ConfigError(
             f"{weights.folder} does not fit the network of this config (- missing there, + left "
-            f"over): {', '.join(problems[:LISTED])}{more}"
+            f"over): {problems}"
         )

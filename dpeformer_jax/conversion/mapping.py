@@ -7,9 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dpeformer_jax.conversion.names import Entry
-from dpeformer_jax.errors import ConfigError
-
-LISTED = 20  # names that an error spells out
+from dpeformer_jax.errors import ConfigError, mismatch
 
 Arrays = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
@@ -71,13 +69,10 @@ def refuse(found: Comparison, allowed: str | None) -> None:
     def refused(keys: list[str]) -> list[str]:
         return [key for key in keys if not accepted.search(key)]
 
-    problems = [f"-{key}" for key in refused(found.missing)]
-    problems += [f"+{key}" for key in refused(found.left_over)]
-    problems += found.misshapen
+    problems = mismatch(refused(found.missing), refused(found.left_over), found.misshapen)
     if problems:
-        more = f" and {len(problems) - LISTED} more" if len(problems) > LISTED else ""
         raise ConfigError(
-            f"it does not fit (- missing, + left over): {', '.join(problems[:LISTED])}{more}. "
+            f"it does not fit (- missing, + left over): {problems}. "
             "Missing and left-over names can be accepted with --allow-missing PATTERN"
         )
 
