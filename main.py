@@ -1,18 +1,21 @@
 """Trains and scores DPEFormer: python main.py --config=configs/quickstart.py --workdir=DIR"""
 
+import contextlib
 import difflib
+import json
 import sys
 from pathlib import Path
 
 import jax
 from absl import app, flags, logging
-from ml_collections import config_flags
+from ml_collections import ConfigDict, config_flags
 
 from configs import default
 from data.dataset import load_dataset
 from data.errors import DataError
 from data.occluders import load_cutouts
 from data.pipeline import Sampling
+from data.verify import as_text, verify
 from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
@@ -26,23 +29,30 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and record
 CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "With --mode=eval: scores this one instead of the workdir's newest."
 )
-MODE = flags.DEFINE_enum("mode", "train", ["train", "eval"], "What to do.")
-flags.mark_flags_as_required(["config", "workdir"])
+MODE = flags.DEFINE_enum("mode", "train", ["train", "eval", "verify_data"], "What to do.")
+JSON = flags.DEFINE_boolean("json", False, "With --mode=verify_data: the report as JSON.")
+flags.mark_flags_as_required(["config"])
 
 
 def run() -> None:
     """Wires the data to the package."""
-    config, workdir = CONFIG.value, Path(WORKDIR.value).expanduser()
+    config = CONFIG.value
     validate(config, jax.device_count())
+    if MODE.value == "verify_data":
+        verify_data(config)
+        return
+    if WORKDIR.value is None:
+        raise ConfigError(f"--mode={MODE.value} needs --workdir=DIR, for what it writes")
+    workdir = Path(WORKDIR.value).expanduser()
     check_workdir(workdir, config)
     check_checkpoint(workdir, config.init.checkpoint)
     group = config.train.images_per_identity
     sampling = Sampling(config.train.batch_size // group, group, config.seed)
-    dataset = load_dataset(config.data, sampling)
-    print(dataset.summary(), flush=True)
-    experiment = build(config, dataset.num_classes, dataset.num_cameras)
-    test_sets = [loop.TestSet(dataset.name, dataset.query, dataset.gallery)]
-    if CHECKPOINT.value is not None:
+    scored = CHECKPOINT.value is not None  # a network from elsewhere, which needs no training set
+    dataset = load_dataset(config.data, config.eval.datasets, None if scored else sampling)
+    experiment = build(config, dataset.num_classes, dataset.num_cameras, dataset.provenance)
+    test_sets = [loop.TestSet(*test) for test in dataset.tests]
+    if scored:
         write_config(workdir, config)
         loop.evaluate_checkpoint(
             experiment, Path(CHECKPOINT.value).expanduser(), workdir, test_sets
@@ -56,6 +66,15 @@ def run() -> None:
         bank = OccluderBank(*load_cutouts(config.views.occluders, tuple(config.data.image_size)))
     write_config(workdir, config)
     loop.train(experiment, workdir, dataset.train, test_sets, bank)
+
+
+def verify_data(config: ConfigDict) -> None:
+    """Prints what the config's data sets hold; ends with code 1 where scores would be wrong."""
+    with contextlib.redirect_stdout(sys.stderr):  # what preparing tells is not the report
+        report = verify(config.data, config.eval.datasets)
+    print(json.dumps(report, indent=2) if JSON.value else as_text(report), flush=True)
+    if report["problems"]:
+        sys.exit(1)
 
 
 def check_checkpoint(workdir: Path, start: str) -> None:
@@ -112,10 +131,13 @@ def check_fields(arguments: list[str]) -> None:
 
 def stop(error: Exception) -> None:
     """Ends with one paragraph and exit code 2."""
-    # ml_collections puts the traceback of a faulty config file into its message.
-    told, _, traceback = str(error).partition("Traceback")
-    told += traceback.splitlines()[-1] if traceback else ""
-    print(f"main.py: {' '.join(told.split())}", file=sys.stderr)
+    told = str(error)
+    if not isinstance(error, DataError):  # whose messages may hold a table
+        # ml_collections puts the traceback of a faulty config file into its message.
+        told, _, traceback = told.partition("Traceback")
+        told += traceback.splitlines()[-1] if traceback else ""
+        told = " ".join(told.split())
+    print(f"main.py: {told}", file=sys.stderr)
     sys.exit(2)
 
 

@@ -22,10 +22,12 @@ def get_config(preset: str = "") -> ConfigDict:
     config.seed = 0  # of initialisation, sampling and augmentation
 
     config.data = data = ConfigDict()
-    data.builder = "rendered_reid"  # "rendered_reid" or "reid_folder"
-    data.variant = "full"  # of rendered_reid: "small" or "full" (Occluded-Duke's counts)
-    data.root = ""  # of reid_folder: the folder with bounding_box_train, query, bounding_box_test
-    data.pattern = r"([-\d]+)_c(\d+)"  # identity and camera at the start of a file's base name
+    data.builder = "rendered_reid"  # the training set: a name of data/catalog.py
+    data.variant = ""  # of the builder; "" is its first
+    data.root = ""  # folder of your own copy (the table of reid_csv); rendered_reid needs none
+    data.joined = ()  # more training sets: "BUILDER[/VARIANT][=FOLDER]", FOLDER as seen from root
+    data.pattern = r"([-\d]+)_c(\d+)"  # of reid_folder: identity, camera; opens the base names
+    data.allow_other_counts = False  # go on with other than the published counts
     data.data_dir = ""  # where prepared data sets are kept; "" is TFDS's own choice
     data.on_bad_image = "error"  # a file that does not decode: "error" or "skip"
     data.image_size = (256, 128)  # height, width in pixels
@@ -77,6 +79,7 @@ def get_config(preset: str = "") -> ConfigDict:
     train.log_every = 50  # steps between lines of metrics.jsonl
 
     config.eval = evaluation = ConfigDict()
+    evaluation.datasets = ()  # test sets, written as in data.joined; (): data.builder's own
     evaluation.batch_size = 128  # images a batch over all devices
     evaluation.rerank = False  # also score with k-reciprocal re-ranking (arXiv 1701.08398)
     evaluation.rerank_k1 = 20  # neighbours that may encode an image

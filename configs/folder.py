@@ -17,6 +17,7 @@ def get_config(preset: str = "") -> ConfigDict:
     """The quickstart's recipe, longer: about 1,300 steps on 700 pictures."""
     config = quickstart.get_config(preset)
     config.data.builder = "reid_folder"
+    config.data.variant = ""
     config.train.epochs = 60
     config.train.checkpoint_every = 10
     return config

@@ -10,7 +10,6 @@ from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.model.vit import VARIANTS, patch_grid
 
 CHOICES = {
-    "data.builder": ("rendered_reid", "reid_folder"),
     "data.on_bad_image": ("error", "skip"),
     "data.cache": ("auto", "memory", "none"),
     "model.variant": tuple(VARIANTS),
@@ -136,11 +135,6 @@ def _next_multiple(value: int, step: int) -> int:
 
 
 def _check_folders(config: ConfigDict) -> None:
-    if config.data.builder == "reid_folder" and not config.data.root:
-        raise ConfigError(
-            "config.data.root is empty: config.data.builder = 'reid_folder' needs the folder that "
-            "holds bounding_box_train, query and bounding_box_test"
-        )
     occluders = config.views.occluders
     if occluders and not Path(occluders).expanduser().is_dir():
         raise ConfigError(

@@ -32,7 +32,7 @@ def toy_experiment(optimizer="adamw"):
 
 
 def toy_tests():
-    return [loop.TestSet("toy", ToyImages(seed=1), ToyImages(seed=2))]
+    return [loop.TestSet("toy", ToyImages(seed=1), ToyImages(seed=2), {"fingerprint": "f00"})]
 
 
 def final_state(experiment, workdir):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -45,11 +46,15 @@ def slow(*values):
     ("arguments", "words"),
     [
         (["--config.data.rot=x"], ["config.data.rot", "did you mean config.data.root?"]),
-        (["--config.data.builder=reid_folder", "--config.data.root=/no"], ["/no", "query"]),
+        (
+            ["--config.data.builder=reid_folder", "--config.data.variant=", "--config.data.root=/"],
+            ["/bounding_box_train is not a folder"],
+        ),
         slow(["--config.train.epochs=many"], ["config.train.epochs=many", "'many'"]),
         slow(["--confg=x"], ["confg", "Did you mean: config"]),
         slow(["--config.train.batch_size=30"], ["batch_size = 30", "P x K"]),
-        slow(["--config.data.variant=huge"], ["'huge'", "full, small"]),
+        slow(["--config.data.variant=huge"], ["'huge'", "'full', 'small'"]),
+        slow(["--config.data.builder=market"], ["'market'", "market1501"]),
         slow(["--checkpoint=x"], ["--mode=eval", "config.init.checkpoint"]),
         slow(["--config.init.checkpoint=/no"], ["/no is not a folder"]),
     ],
@@ -74,6 +79,17 @@ def test_an_unknown_preset_ends_with_code_2(tmp_path):
     result = run("configs/occluded_duke.py:relased", f"--workdir={tmp_path}")
     assert result.returncode == 2 and "'relased'" in result.stderr
     assert "Traceback" not in result.stderr and "'released'" in result.stderr
+
+
+def test_counts_that_are_not_published_end_with_a_table(tmp_path, write_image):
+    for folder in ("partial_body_images", "whole_body_images"):
+        write_image(tmp_path / "partial" / folder / "001_001.jpg")
+    data = ("--config.data.builder=partial_reid", f"--config.data.root={tmp_path / 'partial'}")
+    result = run("configs/folder.py", f"--workdir={tmp_path / 'run'}", *data)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    told = [line.split() for line in result.stderr.splitlines()]
+    assert ["query", "60", "1", "300", "1", "-", "1"] in told
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.slow
@@ -126,6 +142,46 @@ def test_a_killed_training_goes_on_from_its_checkpoint_and_ends(market, tmp_path
 
     scored = run("configs/folder.py", "--mode=eval", *arguments)
     assert scored.returncode == 0 and json.loads((workdir / "eval.json").read_text()) == report
+
+
+@pytest.mark.slow
+def test_a_joined_training_is_scored_on_every_test_set(market, tmp_path, write_image):
+    shutil.copytree(market, tmp_path / "second")
+    write_image(tmp_path / "second" / "query" / "21_c2_7.jpg")
+    for person in ("001", "002"):
+        for folder in ("occluded_body_images", "whole_body_images"):
+            write_image(tmp_path / "occluded" / folder / person / f"{person}_01.tif")
+    data = (f"--config.data.root={market}", f"--config.data.data_dir={tmp_path / 'prepared'}")
+    tests = (
+        "--config.eval.datasets=('reid_folder','reid_folder=../second','occluded_reid=../occluded')"
+    )
+    training = (
+        "configs/folder.py",
+        *(f"--workdir={tmp_path / 'run'}", "--config.data.joined=('reid_folder=../second',)"),
+        *("--config.train.epochs=1", "--config.data.allow_other_counts=True", tests, *data, *MU),
+    )
+    result = run(*training)
+    assert result.returncode == 0, result.stderr
+    report = json.loads((tmp_path / "run/eval.json").read_text())
+    assert list(report["datasets"]) == ["market", "second", "occluded_reid"]
+    assert "query: 2 images (1000 published)" in report["datasets"]["occluded_reid"]["other_counts"]
+    fingerprints = {n: told["fingerprint"] for n, told in report["datasets"].items()}
+    assert len(set(fingerprints.values())) == 3
+    assert {n: told["fingerprint"] for n, told in report["trained_on"].items()} == {
+        n: fingerprints[n] for n in ("market", "second")
+    }
+    for name in fingerprints:
+        assert f"{name:20} concat" in result.stdout
+
+    scored = run(  # a set without training images needs none to be scored on
+        *("configs/folder.py", "--mode=eval", f"--checkpoint={tmp_path / 'run'}"),
+        *(f"--workdir={tmp_path / 'scores'}", "--config.data.builder=occluded_reid"),
+        *(f"--config.data.root={tmp_path / 'occluded'}", "--config.data.allow_other_counts=True"),
+        *(data[1], *MU),
+    )
+    assert scored.returncode == 0, scored.stderr
+    alone = json.loads((tmp_path / "scores/eval.json").read_text())["datasets"]
+    assert alone == {"occluded_reid": report["datasets"]["occluded_reid"]}
 
 
 @pytest.mark.slow

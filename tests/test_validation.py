@@ -15,18 +15,9 @@ def changed(**fields):
     return config
 
 
-@pytest.mark.parametrize("module", [default, quickstart])
-def test_configs_that_need_no_folder_are_valid(module):
+@pytest.mark.parametrize("module", [default, quickstart, folder, occluded_duke])
+def test_the_configs_are_valid(module):
     validate(module.get_config(), devices=1)
-
-
-@pytest.mark.parametrize("module", [folder, occluded_duke])
-def test_configs_of_a_folder_ask_for_it(module):
-    config = module.get_config()
-    with pytest.raises(ConfigError, match="config.data.root is empty"):
-        validate(config, devices=1)
-    config.data.root = "anywhere"
-    validate(config, devices=1)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +37,6 @@ def test_configs_of_a_folder_ask_for_it(module):
         ({"eval__rerank_weight": 1.5}, ["eval.rerank_weight = 1.5", "at most 1"]),
         ({"eval__rerank_k2": 0}, ["eval.rerank_k2 = 0", "at least 1"]),
         ({"views__occluders": "/no/such"}, ["views.occluders = '/no/such'", "not a folder"]),
-        ({"data__builder": "reid_folder"}, ["data.root is empty"]),
     ],
 )
 def test_an_impossible_value_is_named_with_its_mend(fields, words):

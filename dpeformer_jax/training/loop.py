@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -39,11 +39,15 @@ class TrainingImages(Images, Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class TestSet:
-    """Query and gallery under the name that eval.json gives them."""
+    """Query and gallery under the name that eval.json gives them.
+
+    provenance: what eval.json says of where they come from.
+    """
 
     name: str
     query: Images
     gallery: Images
+    provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def compile_step(experiment: Experiment):
@@ -84,7 +88,8 @@ def train(
             state = TrainState.from_items(checkpoints.restore(state.items))
             print(f"continuing from step {checkpoints.newest} in {workdir}", flush=True)
         state = run_epochs(experiment, workdir, checkpoints, state, images, bank)
-    return report(experiment, state, test_sets, workdir / "eval.json")
+    path = workdir / "eval.json"
+    return report(experiment, state, test_sets, path, trained_on=experiment.trained_on)
 
 
 def run_epochs(
@@ -153,7 +158,8 @@ def evaluate_newest(
         raise ConfigError(f"--workdir={workdir} holds no checkpoint; train first")
     with Checkpoints(workdir / "checkpoints", experiment.description) as checkpoints:
         state = TrainState.from_items(checkpoints.restore(experiment.fresh_state().items))
-    return report(experiment, state, test_sets, workdir / "eval.json")
+    path = workdir / "eval.json"
+    return report(experiment, state, test_sets, path, trained_on=experiment.trained_on)
 
 
 def evaluate_checkpoint(
@@ -180,7 +186,7 @@ def report(
     state: TrainState,
     test_sets: Sequence[TestSet],
     path: Path,
-    **source: str,
+    **source: Any,
 ) -> dict[str, Any]:
     """Scores a state on all test sets, prints the table and writes it and `source` to `path`."""
     warn_of_mixing(experiment)
@@ -188,9 +194,12 @@ def report(
         **source,
         "step": int(state.step),
         "datasets": {
-            t.name: evaluate(
-                experiment.extractor, state.variables, t.query, t.gallery, experiment.rerank
-            )
+            t.name: {
+                **t.provenance,
+                **evaluate(
+                    experiment.extractor, state.variables, t.query, t.gallery, experiment.rerank
+                ),
+            }
             for t in test_sets
         },
     }

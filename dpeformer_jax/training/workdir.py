@@ -12,11 +12,13 @@ from dpeformer_jax.validation import flatten
 
 # Fields that change neither the network nor its training.
 FREE = (
+    "data.allow_other_counts",
     "data.cache",
     "data.data_dir",
     "data.loader_processes",
     "data.loader_threads",
     "eval.batch_size",
+    "eval.datasets",
     "eval.rerank",
     "eval.rerank_k1",
     "eval.rerank_k2",

@@ -1,0 +1,173 @@
+"""--mode=verify_data finds what is wrong with a data set, and says what is merely worth knowing."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data.errors import DataError
+from data.verify import JUNK_RULE, NO_IMAGE, SAME_CAMERA, as_text, verify
+
+ROOT = Path(__file__).parents[1]
+
+
+def of_one(fields, tests=()):
+    """The report of a single data set."""
+    (report,) = verify(fields, tests)["datasets"]
+    return report
+
+
+def test_a_sound_folder_has_no_problem(fields):
+    report = verify(fields, ())
+    assert report["problems"] == []
+    assert as_text(report).endswith("no problem found")
+
+
+def test_counts_and_spreads_are_those_of_the_files(fields):
+    report = of_one(fields)
+    assert report["found"]["train"] == {"identities": 3, "images": 9, "cameras": 2}
+    assert report["found"]["gallery"] == {"identities": 4, "images": 5, "cameras": 4}
+    train = report["splits"]["train"]
+    assert train["images_per_identity"] == {"min": 2, "median": 3, "max": 4}
+    assert train["height"] == {"min": 40, "median": 40, "max": 40}
+    assert train["width"] == {"min": 20, "median": 20, "max": 20}
+
+
+def test_queries_without_a_match_are_named_with_the_rule_that_left_them_none(
+    fields, market, write_image
+):
+    write_image(market / "query" / "77_c1_0.jpg")
+    write_image(market / "query" / "99_c7_5.jpg")
+    queries = of_one(fields)["queries"]
+    assert (queries["images"], queries["used"]) == (4, 2)
+    assert queries["without_match"] == {
+        "query/77_c1_0.jpg": NO_IMAGE,
+        "query/99_c7_5.jpg": SAME_CAMERA,
+    }
+
+
+def test_a_query_that_is_junk_has_no_match(fields, tmp_path, write_image):
+    rows = ["path,identity,camera,split"]
+    for name, *labels in (("q", -1, 1, "query"), ("r", 3, 1, "query"), ("g", 3, 2, "gallery")):
+        write_image(tmp_path / f"{name}.png")
+        rows.append(",".join(map(str, (f"{name}.png", *labels))))
+    (tmp_path / "mine.csv").write_text("\n".join(rows))
+    fields.builder, fields.root = "reid_csv", str(tmp_path / "mine.csv")
+    assert of_one(fields)["queries"]["without_match"] == {"q.png": JUNK_RULE}
+
+
+def test_the_protocol_and_the_report_agree_on_the_queries(fields, market, write_image):
+    from data.dataset import load_dataset
+    from dpeformer_jax.retrieval.metrics import score
+
+    for name in ("77_c1_0.jpg", "99_c7_5.jpg", "20_c2_9.jpg"):
+        write_image(market / "query" / name)
+    test = load_dataset(fields, (), None).tests[0]
+    labels = [getattr(s, n) for n in ("identities", "cameras") for s in (test.query, test.gallery)]
+    scores = score(
+        *(s.identities[:, None].astype(float) for s in (test.query, test.gallery)), *labels
+    )
+    assert of_one(fields)["queries"]["used"] == scores.queries_used == 3
+
+
+def test_equal_files_are_found_within_and_across_splits(fields, market):
+    train, query, gallery = (
+        market / f for f in ("bounding_box_train", "query", "bounding_box_test")
+    )
+    shutil.copy(train / "2_c1_0.jpg", train / "2_c3_9.jpg")
+    shutil.copy(query / "20_c1_0.jpg", gallery / "20_c1_0.jpg")
+    report = of_one(fields)
+    assert report["same_bytes_within"] == {
+        "train": ["bounding_box_train/2_c3_9.jpg = bounding_box_train/2_c1_0.jpg"],
+        "query": [],
+        "gallery": [],
+    }
+    both = ["query/20_c1_0.jpg = bounding_box_test/20_c1_0.jpg"]
+    assert report["same_bytes_across"]["query, gallery"] == both
+    assert report["same_names_across"]["query, gallery"] == both
+    assert verify(fields, ())["problems"] == []  # the camera rule hides them
+
+
+def test_a_training_image_in_the_test_is_a_problem(fields, market):
+    shutil.copy(
+        market / "bounding_box_train" / "5_c1_0.jpg", market / "bounding_box_test" / "20_c5_5.jpg"
+    )
+    (problem,) = verify(fields, ())["problems"]
+    assert "1 images of market's gallery are byte for byte in the training split" in problem
+
+
+def test_a_training_identity_in_the_test_is_a_problem(fields, market, write_image):
+    write_image(market / "bounding_box_test" / "5_c9_0.jpg")
+    report = verify(fields, ())
+    assert report["datasets"][0]["training_identities_in_test"] == [5]
+    assert report["problems"] == ["market: 1 identities are in training and in test: 5"]
+
+
+def test_identities_of_one_camera_are_counted_over_query_and_gallery(fields, market, write_image):
+    for name in ("8_c3_0.jpg", "8_c3_1.jpg"):
+        write_image(market / "bounding_box_train" / name)
+    assert of_one(fields)["one_camera"] == {"train": [8], "test": [0, 99]}
+
+
+def test_unreadable_files_are_a_problem_and_are_listed(fields, market):
+    (market / "query" / "20_c1_7.jpg").write_bytes(b"")
+    report = verify(fields, ())
+    assert report["datasets"][0]["unreadable"] == {"query/20_c1_7.jpg": "zero bytes"}
+    assert report["problems"] == ["market: 1 unreadable files"]
+    assert "  query/20_c1_7.jpg: zero bytes" in as_text(report)
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_other_counts_are_a_problem_unless_they_are_allowed(fields, tmp_path, write_image, allowed):
+    for folder in ("partial_body_images", "whole_body_images"):
+        write_image(tmp_path / "partial" / folder / "001_001.jpg")
+    fields.builder, fields.root = "partial_reid", str(tmp_path / "partial")
+    fields.allow_other_counts = allowed
+    report = verify(fields, ())
+    assert "gallery: 1 images (300 published)" in report["datasets"][0]["other_counts"]
+    assert any("published" in problem for problem in report["problems"]) != allowed
+
+
+def test_training_images_of_one_set_are_found_in_the_test_of_another(fields, market, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(market, other)
+    train = market / "bounding_box_train"
+    shutil.copy(train / "2_c1_0.jpg", other / "bounding_box_test" / "20_c9_0.jpg")
+    problems = verify(fields, ["reid_folder=../other"])["problems"]
+    assert (
+        "1 images of other's gallery are byte for byte in the training split of market" in problems
+    )
+
+
+def test_a_folder_that_cannot_be_read_at_all_is_an_error(fields):
+    fields.root = "/no/such/folder"
+    with pytest.raises(DataError, match="/no/such/folder"):
+        verify(fields, ())
+
+
+@pytest.fixture
+def told(shared_data, tmp_path):
+    """What the command line reports of a real data set, as JSON and exit code."""
+    root = shared_data / "pku_reid"
+    if not root.is_dir():
+        pytest.skip(f"{root} is not a folder")
+    command = [
+        *(sys.executable, "main.py", "--mode=verify_data", "--json", "--config=configs/folder.py"),
+        *(f"--config.data.root={root.resolve()}", f"--config.data.data_dir={tmp_path}"),
+    ]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+def test_real_pictures_are_counted(told):
+    (report,) = told["datasets"]
+    assert [tuple(counts.values()) for counts in report["found"].values()] == [
+        (44, 704, 2),
+        (30, 120, 2),
+        (30, 360, 2),
+    ]
+    assert report["queries"]["used"] == 120 and not report["unreadable"]
