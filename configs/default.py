@@ -52,7 +52,7 @@ def get_config(preset: str = "") -> ConfigDict:
     config.views = views = ConfigDict()
     views.second = "roa"  # the occluded view: "roa" (cut-outs) or "erasing" (random erasing)
     views.padding = 10  # black pixels around the image before the random crop
-    views.occluders = ""  # folder in SA-1B-crop layout; "" takes drawn occluders
+    views.occluders = ""  # bank file, or folder in SA-1B-crop layout; "": drawn (docs/occluders.md)
 
     config.loss = loss = ConfigDict()
     loss.temperature = 0.05  # of the memory's softmax

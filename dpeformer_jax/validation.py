@@ -142,8 +142,8 @@ def _check_folders(config: ConfigDict) -> None:
             "holds bounding_box_train, query and bounding_box_test"
         )
     occluders = config.views.occluders
-    if occluders and not Path(occluders).expanduser().is_dir():
+    if occluders and not Path(occluders).expanduser().exists():
         raise ConfigError(
-            f"config.views.occluders = {occluders!r} is not a folder; expected "
-            "<image>/<object>.png cut-outs in it, or '' for drawn occluders"
+            f"config.views.occluders = {occluders!r} does not exist; expected a bank file, a "
+            "folder with <image>/<object>.png cut-outs in it, or '' for drawn occluders"
         )

@@ -45,7 +45,7 @@ def test_configs_of_a_folder_ask_for_it(module):
         ({"model__drop_path": 1.0}, ["model.drop_path = 1.0", "at most 0.99"]),
         ({"eval__rerank_weight": 1.5}, ["eval.rerank_weight = 1.5", "at most 1"]),
         ({"eval__rerank_k2": 0}, ["eval.rerank_k2 = 0", "at least 1"]),
-        ({"views__occluders": "/no/such"}, ["views.occluders = '/no/such'", "not a folder"]),
+        ({"views__occluders": "/no/such"}, ["views.occluders = '/no/such'", "does not exist"]),
         ({"data__builder": "reid_folder"}, ["data.root is empty"]),
     ],
 )
