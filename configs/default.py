@@ -50,7 +50,7 @@ def get_config(preset: str = "") -> ConfigDict:
     config.init.checkpoint = ""  # folder of weights (convert_weights.py, a workdir); "": random
 
     config.views = views = ConfigDict()
-    views.second = "roa"  # the occluded view: "roa" (cut-outs) or "erasing" (random erasing)
+    views.second = "roa"  # occluded view: "roa" (cut-outs), "erasing", "rectangle" or "person"
     views.padding = 10  # black pixels around the image before the random crop
     views.occluders = ""  # bank file, or folder in SA-1B-crop layout; "": drawn (docs/occluders.md)
 

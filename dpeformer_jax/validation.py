@@ -18,7 +18,7 @@ CHOICES = {
     "model.global_token": ("class", "first_patch"),
     "model.pooling": ("image", "batch"),
     "model.head_merge": ("image", "batch"),
-    "views.second": ("roa", "erasing"),
+    "views.second": ("roa", "erasing", "rectangle", "person"),
     "optim.name": ("sgd", "adamw"),
 }
 # field: (smallest, largest) value; None is no bound.
