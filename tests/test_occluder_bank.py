@@ -170,6 +170,13 @@ def flip_a_bit(path):
     path.write_bytes(content)
 
 
+def encrypt(path):
+    """Sets the bit that says so, in the entry of the first array."""
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+
+
 def write_objects(path):
     np.savez(path, images=np.array([{}]), tall=np.array([{}]), fingerprint=np.array(""))
 
@@ -180,7 +187,7 @@ def write_text(path):
 
 @pytest.mark.parametrize(
     "damage",
-    [change_a_pixel, leave_out_tall, truncate, flip_a_bit, write_objects, write_text],
+    [change_a_pixel, leave_out_tall, truncate, flip_a_bit, encrypt, write_objects, write_text],
 )
 def test_a_damaged_bank_is_named(tmp_path, damage):
     path = tmp_path / "bank.npz"

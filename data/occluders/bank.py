@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import zipfile
 import zlib
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
+from zipfile import BadZipFile
 
 import numpy as np
 from PIL import Image
@@ -18,6 +18,8 @@ from data.rendering import KINDS, draw_occluder
 DRAWN = 96  # cut-outs in a drawn bank
 DRAWN_SEED = 7  # not the seed of any data set, whose occluders are drawn by the same code
 TALL = 2.0  # height / width above which a cut-out stands beside the person
+# What zipfile and numpy raise for a damaged file.
+UNREADABLE = (OSError, ValueError, KeyError, EOFError, RuntimeError, BadZipFile, zlib.error)
 MOST_FILES = 10_000  # that are decoded at every start of a training; a bank file holds any number
 
 
@@ -121,7 +123,7 @@ def read_bank(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
     try:
         with np.lib.npyio.NpzFile(path.open("rb"), own_fid=True, allow_pickle=False) as file:
             images, tall, fingerprint = (file[key] for key in ("images", "tall", "fingerprint"))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except UNREADABLE as error:
         raise DataError(
             f"{path} is not a whole bank of cut-outs ({error}); make it by "
             "python -m data.occluders build"
