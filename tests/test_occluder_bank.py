@@ -9,9 +9,9 @@ from PIL import Image
 
 from data.errors import DataError
 from data.occluders import bank, load_cutouts
-from data.occluders.build import build
+from data.occluders.build import Built, build
 from data.occluders.sheet import GREYS, contact_sheet
-from data.occluders.sources import Candidate, Unusable
+from data.occluders.sources import Unusable
 
 SIZE = (16, 8)
 
@@ -29,7 +29,7 @@ def candidates(count, cut=grey, seen=None):
                 seen.append(i)
             return cut(i)
 
-        yield Candidate(f"number {i}", decode)
+        yield decode
 
 
 def greys(built):
@@ -68,7 +68,7 @@ def test_few_are_decoded_of_many():
 def test_what_is_too_small_or_unusable_is_counted_and_the_choice_is_among_the_rest():
     def cut(i):
         if i % 4 == 0:
-            raise Unusable("damaged", "what is wrong")
+            raise Unusable(f"file {i // 8}", "damaged", "it does not decode")
         return grey(i, width=23 if i % 4 == 1 else 24)
 
     built = build(candidates(60, cut), SIZE, min_side=24, most=20, seed=0)
@@ -76,10 +76,15 @@ def test_what_is_too_small_or_unusable_is_counted_and_the_choice_is_among_the_re
     assert built.dropped.total() == 40
     everything = build(candidates(60, cut), SIZE, min_side=24, most=60, seed=0)
     assert everything.dropped == {"damaged": 15, "too small": 15}
-    named = ", ".join(f"number {i}" for i in range(0, 40, 4))
+    named = "file 0, file 1, file 2, file 3, file 4, file 5, file 6, file 7"
     assert everything.summary() == (
-        f"kept 30 of 60 cut-outs; dropped: 15 damaged, 15 too small\ndamaged: {named} and 5 more"
+        f"kept 30 of 60 cut-outs; dropped: 15 damaged, 15 too small\ndamaged: {named}"
     )
+
+
+def test_only_the_first_damaged_files_are_named():
+    built = Built(np.empty((0, *SIZE, 4)), np.empty(0), Counter(damaged=12), list("abcdefghijkl"))
+    assert built.summary().endswith("\ndamaged: a, b, c, d, e, f, g, h, i, j and 2 more")
 
 
 def test_nothing_left_is_an_error_that_says_why():

@@ -64,7 +64,7 @@ def test_every_object_is_cut_out_by_its_mask(tmp_path, counts):
     for mask, candidate in zip(masks, candidates, strict=False):
         rows, columns = np.nonzero(mask)
         box = np.s_[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
-        cutout = np.asarray(candidate.cut())
+        cutout = np.asarray(candidate())
         np.testing.assert_array_equal(cutout[..., 3], 255 * mask[box])
         np.testing.assert_array_equal(cutout[..., :3], pixels[box])
 
@@ -102,7 +102,7 @@ def test_runs_that_do_not_fill_the_picture_are_refused(counts):
 def test_an_empty_mask_is_no_cutout(tmp_path):
     save(tmp_path, [np.zeros((HEIGHT, WIDTH), np.uint8, "F")])
     with pytest.raises(Unusable, match="mask is empty"):
-        next(sa1b(tmp_path)).cut()
+        next(sa1b(tmp_path))()
 
 
 def without(*names):
@@ -152,7 +152,7 @@ def test_a_file_that_cannot_be_meant_is_named_with_what_is_wrong(tmp_path, chang
     change(record)
     file.write_text(json.dumps(record))
     with pytest.raises(DataError) as caught:
-        [candidate.cut() for candidate in sa1b(tmp_path)]
+        [candidate() for candidate in sa1b(tmp_path)]
     assert not isinstance(caught.value, Unusable)
     assert all(word in str(caught.value) for word in words), caught.value
 

@@ -12,7 +12,7 @@ HEADER = "path,left,top,width,height\n"
 
 
 def arrays(candidates):
-    return [np.asarray(candidate.cut()) for candidate in candidates]
+    return [np.asarray(candidate()) for candidate in candidates]
 
 
 def save(path, pixels):

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from data.errors import DataError
 from data.occluders.bank import as_cell, is_tall
@@ -15,7 +16,10 @@ NAMED_AT_MOST = 10  # damaged files that a message lists
 
 
 class Built(NamedTuple):
-    """images: [M, h, w, 4] uint8; tall: [M] bool; dropped: how many for which reason."""
+    """images: [M, h, w, 4] uint8; tall: [M] bool.
+
+    dropped: how many cut-outs for which reason; damaged: files that do not decode.
+    """
 
     images: np.ndarray
     tall: np.ndarray
@@ -27,10 +31,10 @@ class Built(NamedTuple):
         total = len(self.tall) + self.dropped.total()
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
         told = f"kept {len(self.tall):,} of {total:,} cut-outs; dropped: {reasons or 'none'}"
-        more = f" and {len(self.damaged) - NAMED_AT_MOST} more"
-        names = ", ".join(self.damaged[:NAMED_AT_MOST])
         if self.damaged:
-            told += f"\ndamaged: {names}{more if len(self.damaged) > NAMED_AT_MOST else ''}"
+            told += "\ndamaged: " + ", ".join(self.damaged[:NAMED_AT_MOST])
+        if len(self.damaged) > NAMED_AT_MOST:
+            told += f" and {len(self.damaged) - NAMED_AT_MOST} more"
         return told
 
 
@@ -57,39 +61,41 @@ def build(
     """
     rng = np.random.default_rng(seed)
     staying: list[tuple[float, int]] = []  # a heap of (-lot, row), the highest lot first
-    images = np.empty((0, *size, 4), np.uint8)
-    tall = np.empty(0, bool)
+    images, tall = np.empty((0, *size, 4), np.uint8), np.empty(0, bool)
     dropped: Counter[str] = Counter()
-    damaged: list[str] = []
+    damaged: dict[str, None] = {}  # a set that keeps its order
     for candidate in candidates:
-        lot = rng.random()
-        full = len(staying) == most
+        lot, full = rng.random(), len(staying) == most
         if full and lot >= -staying[0][0]:
             dropped["over the count"] += 1
             continue
         try:
-            cutout = candidate.cut()
+            cutout = _cut(candidate, min_side)
         except Unusable as error:
             dropped[error.reason] += 1
             if error.reason == "damaged":
-                damaged.append(candidate.name)
+                damaged[error.where] = None
             continue
-        if min(cutout.size) < min_side:
-            dropped["too small"] += 1
-            continue
-        row = staying[0][1] if full else len(staying)
         if full:
             dropped["over the count"] += 1
-            heapq.heapreplace(staying, (-lot, row))
+            _, row = heapq.heappop(staying)
         else:
-            heapq.heappush(staying, (-lot, row))
+            row = len(staying)
+        heapq.heappush(staying, (-lot, row))
         if row == len(images):
             images, tall = _grown(images, most), _grown(tall, most)
         images[row], tall[row] = as_cell(cutout, size), is_tall(cutout)
-    built = Built(images[: len(staying)], tall[: len(staying)], dropped, damaged)
+    built = Built(images[: len(staying)], tall[: len(staying)], dropped, list(damaged))
     if not staying:
         raise DataError(f"no cut-out is left: {built.summary()}")
     return built
+
+
+def _cut(candidate: Candidate, min_side: int) -> Image.Image:
+    cutout = candidate()
+    if min(cutout.size) < min_side:
+        raise Unusable("a cut-out", "too small", f"its shorter side is below {min_side} pixels")
+    return cutout
 
 
 def _grown(array: np.ndarray, most: int) -> np.ndarray:

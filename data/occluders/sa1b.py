@@ -55,7 +55,7 @@ def _objects(file: Path) -> Iterator[Candidate]:
                 f"{where}: a mask of {mask['size']} (height, width) does not fit its picture of "
                 f"{size}"
             )
-        yield Candidate(where, partial(_cut, read, counts, size, where))
+        yield partial(_cut, read, counts, size, where)
 
 
 def _field(record: Any, name: str, kind: type | tuple[type, ...], where: str) -> Any:
@@ -86,7 +86,7 @@ def _cut(
     visible = Image.fromarray(mask * np.uint8(255))
     box = visible.getbbox()
     if box is None:
-        raise Unusable("transparent", f"{where}: the mask is empty")
+        raise Unusable(where, "transparent", "the mask is empty")
     cutout = picture.crop(box)
     cutout.putalpha(visible.crop(box))
     return cutout

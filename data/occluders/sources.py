@@ -5,7 +5,6 @@ import os
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,32 +19,29 @@ BOXES = "boxes.csv"
 SIDES = ("left", "top", "width", "height")
 
 
-class Candidate(NamedTuple):
-    """A cut-out to be: `cut()` gives it as RGBA, cropped to what is visible, or raises Unusable."""
-
-    name: str
-    cut: Callable[[], Image.Image]
+# A cut-out to be: the call gives it as RGBA, cropped to what is visible, or raises Unusable.
+Candidate = Callable[[], Image.Image]
 
 
 class Unusable(DataError):
-    """One cut-out that cannot be used. reason: in a word or two, for counting."""
+    """One cut-out that cannot be used. where: its file; reason: a word or two, for counting."""
 
-    def __init__(self, reason: str, message: str):
-        super().__init__(message)
-        self.reason = reason
+    def __init__(self, where: str | Path, reason: str, told: str):
+        super().__init__(f"{where}: {told}")
+        self.where, self.reason = str(where), reason
 
 
 def drawn(count: int, seed: int) -> Iterator[Candidate]:
     """Shapes drawn by code, all kinds in turn."""
     for i in range(count):
         rng = np.random.default_rng([seed, i])
-        yield Candidate(f"drawn {i}", partial(draw_occluder, KINDS[i % len(KINDS)], rng))
+        yield partial(draw_occluder, KINDS[i % len(KINDS)], rng)
 
 
 def crops(folder: Path) -> Iterator[Candidate]:
     """A folder in SA-1B-crop layout; black is transparent, and what a PNG's own alpha says."""
     for path in crop_files(folder):
-        yield Candidate(str(path), partial(read_crop, path))
+        yield partial(read_crop, path)
 
 
 def crop_files(folder: Path) -> Iterator[Path]:
@@ -73,13 +69,13 @@ def with_alpha(folder: Path) -> Iterator[Candidate]:
         for name in sorted(names):
             path = Path(top, name)
             if path.suffix.lower() in WITH_ALPHA:
-                yield Candidate(str(path), partial(_read_alpha, path))
+                yield partial(_read_alpha, path)
 
 
 def _read_alpha(path: Path) -> Image.Image:
     picture = open_picture(path)
     if not picture.has_transparency_data:
-        raise Unusable("without alpha", f"{path} has no alpha channel")
+        raise Unusable(path, "without alpha", "the picture has no alpha channel")
     return _visible(picture.convert("RGBA"), path)
 
 
@@ -96,8 +92,8 @@ def boxes(folder: Path) -> Iterator[Candidate]:
             if lacking := {"path", *SIDES} - set(rows.fieldnames or ()):
                 raise DataError(f"{table} lacks the column {', '.join(sorted(lacking))}")
             for row in rows:
-                where = f"{table}, line {rows.line_num}"
-                yield Candidate(where, partial(_cut_box, folder / row["path"], _box(row, where)))
+                box = _box(row, f"{table}, line {rows.line_num}")
+                yield partial(_cut_box, folder / row["path"], box)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
             f"{table} cannot be read ({error}); --boxes needs a folder of pictures with a table "
@@ -140,14 +136,12 @@ def open_picture(path: Path) -> Image.Image:
             image.load()
             return image
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise Unusable(
-            "damaged", f"{path}: the cut-out does not decode ({error}); remove it"
-        ) from error
+        raise Unusable(path, "damaged", f"it does not decode ({error}); remove it") from error
 
 
 def _visible(picture: Image.Image, path: Path) -> Image.Image:
     """Cropped to its alpha."""
     box = picture.getchannel("A").getbbox()
     if box is None:
-        raise Unusable("transparent", f"{path}: the cut-out is transparent everywhere; remove it")
+        raise Unusable(path, "transparent", "the cut-out is transparent everywhere; remove it")
     return picture.crop(box)
