@@ -60,7 +60,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="N",
         help="keep that many, chosen at random (%(default)s)",
     )
-    command.add_argument("--seed", type=int, default=0, help="of that choice and of drawn shapes")
+    command.add_argument("--seed", type=whole, default=0, help="of that choice and of drawn shapes")
     chosen = parser.parse_args(arguments)
     if not any(getattr(chosen, name) for name in (*FOLDERS, "drawn")):
         command.error(f"name a source: --{', --'.join(FOLDERS)} or --drawn")
@@ -69,12 +69,19 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     return chosen
 
 
+def whole(text: str) -> int:
+    """A number of 0 or more."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"{value} is below 0")
+    return value
+
+
 def positive(text: str) -> int:
     """A whole number above 0."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not above 0")
-    return value
+    if whole(text) == 0:
+        raise argparse.ArgumentTypeError("0 is not above 0")
+    return int(text)
 
 
 def candidates(chosen: argparse.Namespace) -> Iterator[Candidate]:

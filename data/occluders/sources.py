@@ -18,7 +18,6 @@ WITH_ALPHA = (".png", ".webp", ".tif", ".tiff")
 BOXES = "boxes.csv"
 SIDES = ("left", "top", "width", "height")
 
-
 # A cut-out to be: the call gives it as RGBA, cropped to what is visible, or raises Unusable.
 Candidate = Callable[[], Image.Image]
 
