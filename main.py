@@ -63,7 +63,9 @@ def run() -> None:
         return
     bank = None
     if config.views.second == "roa":
-        bank = OccluderBank(*load_cutouts(config.views.occluders, tuple(config.data.image_size)))
+        cutouts = load_cutouts(config.views.occluders, tuple(config.data.image_size))
+        print(f"occluders: {len(cutouts.images):,} cut-outs {cutouts.origin}", flush=True)
+        bank = OccluderBank(cutouts.images, cutouts.tall)
     write_config(workdir, config)
     loop.train(experiment, workdir, dataset.train, test_sets, bank)
 

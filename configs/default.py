@@ -52,9 +52,9 @@ def get_config(preset: str = "") -> ConfigDict:
     config.init.checkpoint = ""  # folder of weights (convert_weights.py, a workdir); "": random
 
     config.views = views = ConfigDict()
-    views.second = "roa"  # the occluded view: "roa" (cut-outs) or "erasing" (random erasing)
+    views.second = "roa"  # occluded view: "roa" (cut-outs), "erasing", "rectangle" or "person"
     views.padding = 10  # black pixels around the image before the random crop
-    views.occluders = ""  # folder in SA-1B-crop layout; "" takes drawn occluders
+    views.occluders = ""  # bank file, or folder in SA-1B-crop layout; "": drawn (docs/occluders.md)
 
     config.loss = loss = ConfigDict()
     loss.temperature = 0.05  # of the memory's softmax

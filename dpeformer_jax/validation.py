@@ -17,7 +17,7 @@ CHOICES = {
     "model.global_token": ("class", "first_patch"),
     "model.pooling": ("image", "batch"),
     "model.head_merge": ("image", "batch"),
-    "views.second": ("roa", "erasing"),
+    "views.second": ("roa", "erasing", "rectangle", "person"),
     "optim.name": ("sgd", "adamw"),
 }
 # field: (smallest, largest) value; None is no bound.
@@ -136,8 +136,8 @@ def _next_multiple(value: int, step: int) -> int:
 
 def _check_folders(config: ConfigDict) -> None:
     occluders = config.views.occluders
-    if occluders and not Path(occluders).expanduser().is_dir():
+    if occluders and not Path(occluders).expanduser().exists():
         raise ConfigError(
-            f"config.views.occluders = {occluders!r} is not a folder; expected "
-            "<image>/<object>.png cut-outs in it, or '' for drawn occluders"
+            f"config.views.occluders = {occluders!r} does not exist; expected a bank file, a "
+            "folder with <image>/<object>.png cut-outs in it, or '' for drawn occluders"
         )

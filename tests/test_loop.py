@@ -251,6 +251,7 @@ def test_full_size_network_compiles_and_takes_one_step():
     config = toy_config(batch_size=8)
     config.model.update({"variant": "b16", "min_patches": 24})
     config.data.image_size = (256, 128)
+    config.views.second = "erasing"
     experiment = build(config, num_classes=4, num_cameras=2)
     rng = np.random.default_rng(0)
     batch = {

@@ -212,7 +212,7 @@ def parsed(tmp_path, monkeypatch, *arguments):
 
 
 @pytest.mark.parametrize(("second", "expected"), [("roa", (96, 64, 32, 4)), ("erasing", None)])
-def test_the_second_view_is_the_configured_one(market, tmp_path, monkeypatch, second, expected):
+def test_only_roa_takes_a_bank(market, tmp_path, monkeypatch, capsys, second, expected):
     bank = parsed(
         tmp_path,
         monkeypatch,
@@ -223,6 +223,8 @@ def test_the_second_view_is_the_configured_one(market, tmp_path, monkeypatch, se
         *MU,
     )
     assert (None if bank is None else bank.images.shape) == expected
+    told = "occluders: 96 cut-outs drawn, fingerprint " in capsys.readouterr().out
+    assert told == (second == "roa")
 
 
 def test_a_mistyped_workdir_is_not_made_by_scoring_it(market, tmp_path):

@@ -23,7 +23,7 @@ def save(root, pixels, name="sa_1/0.png", **options):
 
 def only_cutout(root, size):
     """The one cut-out of a folder; at its own size nothing is interpolated."""
-    images, tall = load_cutouts(str(root), size)
+    images, tall, _ = load_cutouts(str(root), size)
     assert len(images) == len(tall) == 1
     return images[0], bool(tall[0])
 

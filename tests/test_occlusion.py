@@ -1,20 +1,29 @@
-"""Pasting cut-outs and random erasing."""
+"""Pasting cut-outs, random erasing, parts of other images."""
 
+import time
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from PIL import Image
 
 from dpeformer_jax.training.occlusion import (
     OccluderBank,
+    body_mask,
+    occlusion_of,
+    other_identity,
     paste,
+    person_in_front,
     random_erasing,
     realistic_occlusion,
+    rectangle_of_another,
     resize_matrix,
 )
 
+# These programs run once: compiling them takes all the time, and optimising them most of that.
+quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 PERSON = np.full((64, 32, 3), 0.25, np.float32)
 
 
@@ -23,7 +32,7 @@ def solid_bank(tall):
 
 
 def covered(tall, count=100):
-    occlude = jax.jit(partial(realistic_occlusion, image=PERSON, bank=solid_bank(tall)))
+    occlude = quick_jit(partial(realistic_occlusion, image=PERSON, bank=solid_bank(tall)))
     keys = jax.random.split(jax.random.key(0), count)
     return np.stack([np.asarray(occlude(key))[..., 0] == 1 for key in keys])
 
@@ -71,14 +80,14 @@ def test_every_cutout_of_the_bank_is_used():
     colours[..., 3] = 255
     colours[..., 0] = np.arange(5)[:, None, None] * 50
     bank = OccluderBank(jnp.asarray(colours), jnp.zeros(5, bool))
-    occlude = jax.jit(jax.vmap(lambda key: realistic_occlusion(key, PERSON, bank)))
+    occlude = quick_jit(jax.vmap(lambda key: realistic_occlusion(key, PERSON, bank)))
     pasted = np.asarray(occlude(jax.random.split(jax.random.key(0), 60)))
     seen = {round(float(v) * 255) for v in np.unique(pasted.round(4)) if v != 0.25}
     assert {0, 50, 100, 150, 200} <= seen
 
 
 def test_erasing_puts_noise_in_one_rectangle_of_the_stated_area():
-    erase = jax.jit(jax.vmap(lambda key: random_erasing(key, PERSON)))
+    erase = quick_jit(jax.vmap(lambda key: random_erasing(key, PERSON)))
     changed = np.asarray(erase(jax.random.split(jax.random.key(0), 200)) != 0.25).any(axis=-1)
     shares = changed.mean(axis=(1, 2))
     assert shares.min() >= 0.04 and shares.max() <= 0.42 and np.ptp(shares) > 0.25
@@ -95,3 +104,126 @@ def test_resize_equals_pillows_bilinear_when_it_enlarges():
     ours = rows @ crop.astype(np.float32) @ columns.T
     theirs = Image.fromarray(crop).resize((21, 20), Image.Resampling.BILINEAR)
     np.testing.assert_allclose(ours, np.asarray(theirs), atol=1.0)
+
+
+def elements(jaxpr):
+    """How many values all operations of a program give, and those of the programs in it."""
+    total = 0
+    for equation in jaxpr.eqns:
+        total += sum(variable.aval.size for variable in equation.outvars)
+        inner = (getattr(value, "jaxpr", None) for value in equation.params.values())
+        total += sum(elements(jaxpr) for jaxpr in inner if jaxpr is not None)
+    return total
+
+
+def test_a_large_bank_costs_the_step_no_more_than_a_small_one():
+    """Work and memory exactly; time with room for what else runs on the machine."""
+    people = np.zeros((16, 64, 32, 3), np.float32)
+    keys = jax.random.split(jax.random.key(0), len(people))
+    occlude = jax.vmap(realistic_occlusion, (0, 0, None))
+    sizes, values, temporary, programs = (10, 10_000), [], [], []
+    for size in sizes:
+        pixels = np.zeros((size, 16, 8, 4), np.uint8)
+        bank = jax.device_put(OccluderBank(pixels, np.zeros(size, bool)))
+        traced = jax.jit(occlude).trace(keys, people, bank)
+        compiled = traced.lower().compile()
+        values.append((elements(traced.jaxpr.jaxpr), compiled.cost_analysis()["flops"]))
+        temporary.append(compiled.memory_analysis().temp_size_in_bytes)
+        programs.append(partial(compiled, keys, people, bank))
+    assert values[0] == values[1] and temporary[0] == temporary[1]
+    small, large = seconds_of(programs)
+    assert large < 1.5 * small
+
+
+def seconds_of(programs, times=60):
+    """Medians; the programs take turns, so that what disturbs one disturbs the other."""
+    seconds = np.zeros((times, len(programs)))
+    for row in seconds:
+        for i, program in enumerate(programs):
+            start = time.perf_counter()
+            jax.block_until_ready(program())
+            row[i] = time.perf_counter() - start
+    return np.median(seconds, axis=0)
+
+
+LABELS = jnp.array([3, 3, 7, 7, 0, 0])
+
+
+def test_a_donor_is_any_image_of_another_identity():
+    keys = jax.random.split(jax.random.key(0), 200)
+    choose = quick_jit(jax.vmap(other_identity, (0, None, None)))
+    assert set(np.asarray(choose(keys, LABELS, 7)).tolist()) == {0, 1, 4, 5}
+
+
+@pytest.mark.parametrize("second", ["rectangle", "person"])
+def test_what_is_not_of_the_image_is_of_one_of_another_identity(second):
+    own = np.repeat(np.arange(3), 2)  # the one colour channel in which an identity is bright
+    images = np.zeros((6, 64, 32, 3), np.uint8)
+    images[np.arange(6), ..., own] = 255
+    occlude = occlusion_of(second, None, jnp.asarray(images), LABELS)
+    occlude = quick_jit(jax.vmap(jax.vmap(occlude), (0, None, None)))
+    keys = jax.random.split(jax.random.key(0), (40, 6))
+    views = np.asarray(occlude(keys, images / np.float32(255), LABELS))
+    np.testing.assert_allclose(views.sum(axis=-1), 1, atol=1e-5)
+    seen = views.max(axis=(2, 3)) > 0.99
+    assert (seen.sum(axis=-1) == 2).all()
+    assert seen[:, np.arange(6), own].all()
+    assert seen.any(axis=0).all()  # either of the others gives
+
+
+def numbered(offset):
+    """An image whose every pixel tells its place; those of two offsets differ."""
+    return offset + np.arange(64 * 32 * 3, dtype=np.float32).reshape(64, 32, 3)
+
+
+def test_a_rectangle_is_one_of_the_donor_from_anywhere_in_it():
+    image, donor = numbered(0), numbered(10_000)
+    paste_one = quick_jit(jax.vmap(rectangle_of_another, (0, None, None)))
+    views = np.asarray(paste_one(jax.random.split(jax.random.key(0), 200), image, donor))
+    shares, moves = [], set()
+    for view in views:
+        rows, columns = np.nonzero(view[..., 0] >= 10_000)
+        top, bottom, left, right = rows.min(), rows.max() + 1, columns.min(), columns.max() + 1
+        source = int(view[top, left, 0] - 10_000) // 3
+        y, x = divmod(source, 32)
+        expected = image.copy()
+        expected[top:bottom, left:right] = donor[y : y + bottom - top, x : x + right - left]
+        np.testing.assert_array_equal(view, expected)
+        shares.append(len(rows) / (64 * 32))
+        moves.add((int(top - y), int(left - x)))
+    assert min(shares) >= 0.04 and max(shares) <= 0.42 and np.ptp(shares) > 0.25
+    assert len(moves) > 50
+
+
+stand = quick_jit(jax.vmap(person_in_front, (0, None, None)))
+
+
+def test_a_person_stands_in_front_at_either_side_on_the_lower_edge():
+    black, white = np.zeros((64, 32, 3), np.float32), np.ones((64, 32, 3), np.float32)
+    covered = np.asarray(stand(jax.random.split(jax.random.key(0), 200), black, white))[..., 0]
+    opaque = covered > 0.99
+    assert opaque[:, -1].any(axis=1).all() and not opaque[:, :2].any()
+    widths, heights = ((covered > 0).any(axis=axis).sum(axis=1) for axis in (1, 2))
+    assert 7 <= widths.min() <= 9 and 16 <= widths.max() <= 18
+    assert 50 <= heights.min() <= 52 and 62 <= heights.max() <= 64
+    left = opaque[:, -1, :4].any(axis=1)
+    right = opaque[:, -1, -4:].any(axis=1)
+    assert (left ^ right).all() and 0.3 < left.mean() < 0.7
+    assert ((covered > 0.01) & (covered < 0.99)).any(axis=(1, 2)).all()  # soft edges
+
+
+def test_a_person_in_front_is_mirrored_half_of_the_time():
+    donor = np.zeros((64, 32, 3), np.float32)
+    donor[:, 16:] = 1
+    image = np.full((64, 32, 3), 0.5, np.float32)
+    views = np.asarray(stand(jax.random.split(jax.random.key(0), 100), image, donor))[:, -1, :, 0]
+    light_first = np.array([row.argmax() < row.argmin() for row in views])
+    assert 0.3 < light_first.mean() < 0.7
+
+
+def test_the_body_is_the_middle_of_a_picture_below_a_round_top():
+    alpha, columns = body_mask(256, 128)
+    assert alpha.shape == (256, 76) and (columns.start, columns.stop) == (26, 102)
+    np.testing.assert_array_equal(alpha, alpha[:, ::-1])
+    assert (alpha[38:, 12:-12] == 1).all() and alpha[0].max() < 0.1 and alpha[0, 0] == 0
+    assert (np.diff(alpha[:, 0]) >= 0).all()

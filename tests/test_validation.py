@@ -36,7 +36,7 @@ def test_the_configs_are_valid(module):
         ({"model__drop_path": 1.0}, ["model.drop_path = 1.0", "at most 0.99"]),
         ({"eval__rerank_weight": 1.5}, ["eval.rerank_weight = 1.5", "at most 1"]),
         ({"eval__rerank_k2": 0}, ["eval.rerank_k2 = 0", "at least 1"]),
-        ({"views__occluders": "/no/such"}, ["views.occluders = '/no/such'", "not a folder"]),
+        ({"views__occluders": "/no/such"}, ["views.occluders = '/no/such'", "does not exist"]),
     ],
 )
 def test_an_impossible_value_is_named_with_its_mend(fields, words):

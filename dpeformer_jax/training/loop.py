@@ -60,6 +60,7 @@ def compile_step(experiment: Experiment):
             tx=experiment.tx,
             weights=experiment.loss_weights,
             padding=experiment.config.views.padding,
+            second=experiment.config.views.second,
         ),
         donate_argnums=0,
         out_shardings=replicated(experiment.mesh),

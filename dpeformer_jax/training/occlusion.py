@@ -1,14 +1,20 @@
-"""Occluding one image: realistic cut-outs (ROA) or random erasing. Key first, one image at a time.
+"""Occluding one image: cut-outs (ROA), noise, or a part of another. Key first, one image at a time.
 
 Images are float32 [H, W, 3] in 0..1, before normalisation. ROA: arXiv 2402.10435, section 3.4;
-random erasing: arXiv 1708.04896.
+random erasing: arXiv 1708.04896; parts of other training images: FED, arXiv 2112.08740.
 """
 
 import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from dpeformer_jax.model.pixels import from_uint8
+
+BODY_WIDTH = 0.6  # of the person in a re-ID picture, as a share of the picture's
 
 
 class OccluderBank(NamedTuple):
@@ -97,13 +103,77 @@ def realistic_occlusion(key: jax.Array, image: jax.Array, bank: OccluderBank) ->
 
 
 def random_erasing(key: jax.Array, image: jax.Array) -> jax.Array:
-    """Replaces a random rectangle of the image [H, W, 3] by normal noise a pixel.
+    """Replaces a random rectangle of the image [H, W, 3] by normal noise a pixel."""
+    *rectangle_keys, noise_key = jax.random.split(key, 4)
+    corner, size = random_rectangle(rectangle_keys, image.shape[:2])
+    noise = jax.random.normal(noise_key, image.shape)
+    return jnp.where(inside(corner, size, image.shape[:2]), noise, image)
+
+
+def rectangle_of_another(key: jax.Array, image: jax.Array, donor: jax.Array) -> jax.Array:
+    """Replaces a random rectangle of the image [H, W, 3] by one of the donor of the same size.
+
+    FED cuts obstacles out of training images by hand; nothing says here what the rectangle shows,
+    so background is pasted too. For cut-outs like FED's make a bank from boxes.
+    """
+    *rectangle_keys, source_key = jax.random.split(key, 4)
+    full = image.shape[:2]
+    corner, size = random_rectangle(rectangle_keys, full)
+    source = jax.random.randint(source_key, (2,), 0, jnp.array(full) - size + 1)
+    moved = jnp.roll(donor, corner - source, axis=(0, 1))
+    return jnp.where(inside(corner, size, full), moved, image)
+
+
+def person_in_front(key: jax.Array, image: jax.Array, donor: jax.Array) -> jax.Array:
+    """Puts the person of the donor in front of the one of the image, both [H, W, 3].
+
+    No mask of the person exists: taken is the middle of the donor, BODY_WIDTH of its width, below
+    a round top and with soft edges. It is mirrored half of the time, scaled by 0.8 to 1, stands on
+    the lower edge, and its middle is up to W/4 away from the left or the right one: it covers
+    1/4 to just over 1/2 of the image's width.
+    """
+    mirror_key, scale_key, place_key, side_key = jax.random.split(key, 4)
+    height, width, _ = image.shape
+    mask, columns = body_mask(height, width)
+    cutout = jnp.concatenate([donor[:, columns], mask[..., None]], axis=-1)
+    cutout = jnp.where(jax.random.bernoulli(mirror_key), cutout[:, ::-1], cutout)
+    scale = jax.random.uniform(scale_key, minval=0.8, maxval=1.0)
+    size = jnp.round(scale * jnp.array(mask.shape)).astype(jnp.int32)
+    middle = jax.random.randint(place_key, (), 0, width // 4 + 1)
+    middle = jnp.where(jax.random.bernoulli(side_key), width - middle, middle)
+    return paste(image, cutout, (height - size[0], middle - size[1] // 2, *size))
+
+
+def body_mask(height: int, width: int) -> tuple[np.ndarray, slice]:
+    """The alpha [height, w] of the usual place of a person, and its w columns of the picture.
+
+    A semicircle on a rectangle that reaches the lower edge; the edge fades within w / 8.
+    """
+    margin = round(width * (1 - BODY_WIDTH) / 2)
+    body = width - 2 * margin
+    radius = body / 2
+    y, x = np.arange(height)[:, None] + 0.5, np.arange(body) + 0.5
+    reach = np.hypot(x - radius, np.maximum(radius - y, 0))
+    alpha = np.clip((radius - reach) / (body / 8), 0, 1)
+    return alpha.astype(np.float32), slice(margin, width - margin)
+
+
+def random_rectangle(
+    keys: Sequence[jax.Array], full: tuple[int, int]
+) -> tuple[jax.Array, jax.Array]:
+    """Corner and size of a rectangle in an image of [height, width] = full pixels.
 
     Area 0.05 to 0.4 of the image, width / height 0.3 to 3.3; of ten tries the first that fits is
-    taken, and none if none fits.
+    taken, and none (of size 0) if none fits.
+
+    Args:
+        keys: of the area, the aspect and the place.
+
+    Returns:
+        [top, left], [height, width].
     """
-    height, width, _ = image.shape
-    area_key, aspect_key, place_key, noise_key = jax.random.split(key, 4)
+    height, width = full
+    area_key, aspect_key, place_key = keys
     area = height * width * jax.random.uniform(area_key, (10,), minval=0.05, maxval=0.4)
     bound = math.log(1 / 0.3)
     aspect = jnp.exp(jax.random.uniform(aspect_key, (10,), minval=-bound, maxval=bound))
@@ -111,7 +181,47 @@ def random_erasing(key: jax.Array, image: jax.Array) -> jax.Array:
     fits = (sizes < jnp.array([height, width])).all(axis=1)
     size = jnp.where(fits.any(), sizes[jnp.argmax(fits)], 0).astype(jnp.int32)
     free = jnp.array([height, width]) - size + 1
-    top, left = jax.random.randint(place_key, (2,), 0, free)
-    row, column = jnp.arange(height)[:, None], jnp.arange(width)
-    inside = (row >= top) & (row < top + size[0]) & (column >= left) & (column < left + size[1])
-    return jnp.where(inside[..., None], jax.random.normal(noise_key, image.shape), image)
+    return jax.random.randint(place_key, (2,), 0, free), size
+
+
+def inside(corner: jax.Array, size: jax.Array, full: tuple[int, int]) -> jax.Array:
+    """[height, width, 1] bool, the pixels of a rectangle in an image of `full` pixels."""
+    row, column = jnp.arange(full[0])[:, None], jnp.arange(full[1])
+    (top, left), (bottom, right) = corner, corner + size
+    return ((row >= top) & (row < bottom) & (column >= left) & (column < right))[..., None]
+
+
+def other_identity(key: jax.Array, labels: jax.Array, label: jax.Array) -> jax.Array:
+    """Index of a random image of a batch, labels [B], that does not show the identity `label`."""
+    return jax.random.categorical(key, jnp.where(labels == label, -jnp.inf, 0.0))
+
+
+def occlusion_of(
+    second: str, bank: OccluderBank | None, images: jax.Array, labels: jax.Array
+) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
+    """What makes the second view of a batch's images.
+
+    Args:
+        second: config.views.second.
+        bank: cut-outs, for "roa".
+        images, labels: the batch, uint8 [B, H, W, 3] and [B], at least two identities; "rectangle"
+            and "person" take a part of an image that shows somebody else.
+
+    Returns:
+        fn(key, image in 0..1, its label) -> image.
+    """
+
+    def beside_another(view: Callable[..., jax.Array]):
+        def occlude(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
+            donor_key, view_key = jax.random.split(key)
+            donor = images[other_identity(donor_key, labels, label)]
+            return view(view_key, image, from_uint8(donor))
+
+        return occlude
+
+    return {
+        "roa": lambda key, image, label: realistic_occlusion(key, image, bank),
+        "erasing": lambda key, image, label: random_erasing(key, image),
+        "rectangle": beside_another(rectangle_of_another),
+        "person": beside_another(person_in_front),
+    }[second]

@@ -11,7 +11,7 @@ from dpeformer_jax.model.dpeformer import DPEFormer
 from dpeformer_jax.training import memory
 from dpeformer_jax.training.augment import two_views
 from dpeformer_jax.training.losses import LossWeights, total_loss
-from dpeformer_jax.training.occlusion import OccluderBank, random_erasing, realistic_occlusion
+from dpeformer_jax.training.occlusion import OccluderBank, occlusion_of
 from dpeformer_jax.training.optim import LearningRates
 from dpeformer_jax.training.state import TrainState
 
@@ -29,17 +29,21 @@ def train_step(
     tx: optax.GradientTransformationExtraArgs,
     weights: LossWeights,
     padding: int,
+    second: str,
 ) -> tuple[TrainState, Metrics]:
-    """One update. Without a bank of cut-outs the second view is made by random erasing.
+    """One update. second: config.views.second; the bank of cut-outs is for "roa".
 
     Randomness is a function of the key, the step and an image's place in the global batch.
     """
     places = jnp.arange(len(batch["label"]))
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), places)
     view_keys, depth_keys = jnp.split(jax.vmap(partial(jax.random.split, num=3))(keys), [1], 1)
-    occlude = random_erasing if bank is None else partial(realistic_occlusion, bank=bank)
-    make_views = jax.vmap(partial(two_views, padding=padding, occlude=occlude), out_axes=1)
-    views = make_views(view_keys[:, 0], batch["image"])
+    occlude = occlusion_of(second, bank, batch["image"], batch["label"])
+
+    def make_views(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
+        return two_views(key, image, padding, partial(occlude, label=label))
+
+    views = jax.vmap(make_views, out_axes=1)(view_keys[:, 0], batch["image"], batch["label"])
     return learn(state, views, batch, depth_keys.T, rates, model=model, tx=tx, weights=weights)
 
 

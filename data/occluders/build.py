@@ -1,0 +1,103 @@
+"""From candidates to a bank: decoding, dropping, a random choice in bounded memory."""
+
+import heapq
+from collections import Counter
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from data.errors import DataError
+from data.occluders.bank import as_cell, is_tall
+from data.occluders.sources import Candidate, Unusable
+
+NAMED_AT_MOST = 10  # damaged files that a message lists
+
+
+class Built(NamedTuple):
+    """images: [M, h, w, 4] uint8; tall: [M] bool.
+
+    dropped: how many cut-outs for which reason; damaged: files that do not decode.
+    """
+
+    images: np.ndarray
+    tall: np.ndarray
+    dropped: Counter[str]
+    damaged: list[str]
+
+    def summary(self) -> str:
+        """How many were kept, how many dropped and why, and the damaged ones by name."""
+        total = len(self.tall) + self.dropped.total()
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
+        told = f"kept {len(self.tall):,} of {total:,} cut-outs; dropped: {reasons or 'none'}"
+        if self.damaged:
+            told += "\ndamaged: " + ", ".join(self.damaged[:NAMED_AT_MOST])
+        if len(self.damaged) > NAMED_AT_MOST:
+            told += f" and {len(self.damaged) - NAMED_AT_MOST} more"
+        return told
+
+
+def build(
+    candidates: Iterable[Candidate],
+    size: tuple[int, int],
+    min_side: int,
+    most: int,
+    seed: int,
+) -> Built:
+    """The cut-outs of a bank: of the usable candidates `most` at random, each equally likely.
+
+    Every candidate draws a lot and the lowest `most` stay, so that a candidate with a higher lot
+    than all that stay need not be decoded. What cannot be used is dropped and counted.
+
+    Args:
+        size: (height, width) of a cell in pixels.
+        min_side: cut-outs whose shorter side has fewer pixels are dropped.
+        most: how many may stay.
+        seed: of the lots.
+
+    Raises:
+        DataError: no cut-out is left, or a source cannot be used.
+    """
+    rng = np.random.default_rng(seed)
+    staying: list[tuple[float, int]] = []  # a heap of (-lot, row), the highest lot first
+    images, tall = np.empty((0, *size, 4), np.uint8), np.empty(0, bool)
+    dropped: Counter[str] = Counter()
+    damaged: dict[str, None] = {}  # a set that keeps its order
+    for candidate in candidates:
+        lot, full = rng.random(), len(staying) == most
+        if full and lot >= -staying[0][0]:
+            dropped["over the count"] += 1
+            continue
+        try:
+            cutout = _cut(candidate, min_side)
+        except Unusable as error:
+            dropped[error.reason] += 1
+            if error.reason == "damaged":
+                damaged[error.where] = None
+            continue
+        if full:
+            dropped["over the count"] += 1
+            _, row = heapq.heappop(staying)
+        else:
+            row = len(staying)
+        heapq.heappush(staying, (-lot, row))
+        if row == len(images):
+            images, tall = _grown(images, most), _grown(tall, most)
+        images[row], tall[row] = as_cell(cutout, size), is_tall(cutout)
+    built = Built(images[: len(staying)], tall[: len(staying)], dropped, list(damaged))
+    if not staying:
+        raise DataError(f"no cut-out is left: {built.summary()}")
+    return built
+
+
+def _cut(candidate: Candidate, min_side: int) -> Image.Image:
+    cutout = candidate()
+    if min(cutout.size) < min_side:
+        raise Unusable("a cut-out", "too small", f"its shorter side is below {min_side} pixels")
+    return cutout
+
+
+def _grown(array: np.ndarray, most: int) -> np.ndarray:
+    rows = min(max(2 * len(array), 64), most)
+    return np.concatenate([array, np.empty((rows - len(array), *array.shape[1:]), array.dtype)])

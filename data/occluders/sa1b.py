@@ -1,0 +1,132 @@
+"""SA-1B as it is published: pictures, and beside each a JSON file with run-length masks.
+
+Format: `sa_N.json` beside `sa_N.jpg` holds {"image": {"file_name", "width", "height"},
+"annotations": [{"segmentation": {"size": [height, width], "counts"}}]}, where counts is COCO's
+compressed string or the plain list of run lengths (arXiv 2304.02643). Masks are decoded here: for
+runs that end before the picture does, pycocotools 2.0 returns memory that nobody wrote.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from data.errors import DataError
+from data.occluders.sources import Candidate, Unusable, open_picture
+
+
+def sa1b(folder: Path) -> Iterator[Candidate]:
+    """Every object of every JSON file in a folder and the folders in it.
+
+    Raises:
+        DataError: a JSON file does not parse, lacks a field, has no picture beside it, or a mask
+            that does not fit its picture.
+    """
+    for top, folders, names in os.walk(folder):
+        folders.sort()
+        for name in sorted(names):
+            if name.endswith(".json"):
+                yield from _objects(Path(top, name))
+
+
+def _objects(file: Path) -> Iterator[Candidate]:
+    try:
+        record = json.loads(file.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file} is not JSON: {error}") from error
+    image = _field(record, "image", dict, f"{file}:")
+    picture = file.parent / _field(image, "file_name", str, f"{file}: image")
+    size = [_field(image, side, int, f"{file}: image") for side in ("height", "width")]
+    if not picture.is_file():
+        raise DataError(f"{picture} is missing; {file.name} beside it names it")
+    # Decoded at most once, and only if one of its objects is wanted.
+    read = cache(partial(_read, picture, size))
+    for i, annotation in enumerate(_field(record, "annotations", list, f"{file}:")):
+        where = f"{file}: annotations[{i}]"
+        mask = _field(annotation, "segmentation", dict, where)
+        counts = _field(mask, "counts", (str, list), f"{where}.segmentation")
+        if _field(mask, "size", list, f"{where}.segmentation") != size:
+            raise DataError(
+                f"{where}: a mask of {mask['size']} (height, width) does not fit its picture of "
+                f"{size}"
+            )
+        yield partial(_cut, read, counts, size, where)
+
+
+def _field(record: Any, name: str, kind: type | tuple[type, ...], where: str) -> Any:
+    value = record.get(name) if isinstance(record, dict) else None
+    if not isinstance(value, kind):
+        raise DataError(f"{where} lacks the field {name!r}, or it is not what SA-1B has there")
+    return value
+
+
+def _read(path: Path, size: list[int]) -> Image.Image:
+    picture = open_picture(path).convert("RGB")
+    if [picture.height, picture.width] != size:
+        raise DataError(
+            f"{path} has {picture.height} x {picture.width} pixels (height x width), and its JSON "
+            f"file says {size[0]} x {size[1]}"
+        )
+    return picture
+
+
+def _cut(
+    read: Callable[[], Image.Image], counts: str | list[int], size: list[int], where: str
+) -> Image.Image:
+    picture = read()
+    try:
+        mask = decode_mask(counts, *size)
+    except ValueError as error:
+        raise DataError(f"{where}: the mask does not fit its picture: {error}") from error
+    visible = Image.fromarray(mask * np.uint8(255))
+    box = visible.getbbox()
+    if box is None:
+        raise Unusable(where, "transparent", "the mask is empty")
+    cutout = picture.crop(box)
+    cutout.putalpha(visible.crop(box))
+    return cutout
+
+
+def decode_mask(counts: str | list[int], height: int, width: int) -> np.ndarray:
+    """The mask [height, width] uint8, 1 inside, of COCO's run lengths.
+
+    Runs go down the columns, outside and inside in turn, beginning outside.
+
+    Raises:
+        ValueError: they are no run lengths, or do not add up to height x width.
+    """
+    runs = run_lengths(counts) if isinstance(counts, str) else np.array(counts or [0])
+    pixels = height * width
+    if runs.ndim != 1 or runs.dtype.kind != "i" or runs.min() < 0 or runs.max() > pixels:
+        raise ValueError("run lengths must be whole numbers of pixels")
+    if runs.sum() != pixels:
+        raise ValueError(f"its runs cover {runs.sum()} of {pixels} pixels")
+    inside = (np.arange(len(runs)) % 2).astype(np.uint8)
+    return np.repeat(inside, runs).reshape(width, height).T
+
+
+def run_lengths(text: str) -> np.ndarray:
+    """COCO's compressed string as run lengths [n].
+
+    A character holds five bits of a number, low ones first, and whether more follow; numbers are
+    signed, and from the fourth on differences from the one two before.
+    """
+    digits = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - 48
+    last = (digits & 32) == 0
+    if not len(digits) or digits.min() < 0 or digits.max() > 63 or not last[-1]:
+        raise ValueError("the string of run lengths is damaged")
+    ends = np.flatnonzero(last)
+    starts = np.concatenate([[0], ends[:-1] + 1])
+    if (ends - starts).max() > 8:  # beyond 45 bits
+        raise ValueError("the string of run lengths is damaged")
+    shifts = 5 * (np.arange(len(digits)) - np.repeat(starts, ends - starts + 1))
+    numbers = np.add.reduceat((digits & 31) << shifts, starts)
+    numbers -= np.where(digits[ends] & 16, 32 << shifts[ends], 0)
+    numbers[1::2] = numbers[1::2].cumsum()
+    numbers[2::2] = numbers[2::2].cumsum()
+    return numbers
