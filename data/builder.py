@@ -1,16 +1,27 @@
-"""What all our TFDS builders share: features, storage without TensorFlow, reading back."""
+"""What all our TFDS builders share: features, preparing without TensorFlow, reading back."""
 
+import abc
+import dataclasses
+import hashlib
 import io
 import logging
-import sys
-from collections.abc import Iterator
+import multiprocessing
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
+import filelock
 import numpy as np
 import tensorflow_datasets as tfds
+from tqdm import tqdm
 
 from data.errors import DataError
+from data.listing import Listing
+from data.reading import Damage, read_all
+from data.source import Source
 
 # TFDS warns of each config that a class does not list, which a folder's never can be.
 logging.getLogger("absl").addFilter(
@@ -18,36 +29,180 @@ logging.getLogger("absl").addFilter(
 )
 
 SPLITS = ("train", "query", "gallery")
+SHARD = 1024  # images of one file of a prepared split
 
 
-def reid_info(builder: tfds.core.DatasetBuilder, description: str) -> tfds.core.DatasetInfo:
-    """Features of a re-ID data set; records keep the order in which they are generated.
+class Counts(NamedTuple):
+    """Published counts of one split; cameras None: not published; not certain: only warned of."""
 
-    `metadata["skipped"]` names the files left out because they do not decode.
+    identities: int
+    images: int
+    cameras: int | None = None
+    certain: bool = True
+
+
+class Item(Protocol):
+    """One image to store."""
+
+    name: str
+    identity: int
+    camera: int
+
+
+class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
+    """Base of our builders. A subclass lists its images and reads them, in order.
+
+    VARIANTS: of the data set, the first is the default. PUBLISHED: counts by variant and split.
+    ONE_NUMBERING: whether an identity number means the same person in training and test.
     """
-    return tfds.core.DatasetInfo(
-        builder=builder,
-        description=description,
-        features=tfds.features.FeaturesDict(
-            {
-                "image": tfds.features.Image(shape=(None, None, 3)),
-                "identity": np.int64,
-                "camera": np.int64,
-                "path": tfds.features.Text(),
-            }
-        ),
-        metadata=tfds.core.MetadataDict(skipped=[]),
-        disable_shuffling=True,
-    )
+
+    VERSION = tfds.core.Version("1.0.0")
+    VARIANTS: tuple[str, ...] = ("",)
+    PUBLISHED: dict[str, dict[str, Counts]] = {}
+    ONE_NUMBERING = True
+
+    @classmethod
+    @abc.abstractmethod
+    def configure(cls, source: Source) -> tfds.core.BuilderConfig:
+        """The builder's config for a data set.
+
+        Raises:
+            DataError: the source cannot be used.
+        """
+
+    @staticmethod
+    @abc.abstractmethod
+    def listing(config: Any) -> dict[str, Sequence[Item]]:
+        """The images of each split of a config that `configure` gave, in order."""
+
+    @abc.abstractmethod
+    def read(self, items: Sequence[Any]) -> Iterator[bytes | Damage]:
+        """The image files of some items of `listing`, in order."""
+
+    @classmethod
+    def variant_of(cls, source: Source) -> str:
+        """The variant that is asked for.
+
+        Raises:
+            DataError: there is no such variant.
+        """
+        variant = source.variant or cls.VARIANTS[0]
+        if variant not in cls.VARIANTS:
+            known = ", ".join(map(repr, cls.VARIANTS))
+            raise DataError(
+                f"config.data.variant = {variant!r} is not one of {cls.name}'s, which are {known}"
+            )
+        return variant
+
+    @classmethod
+    def title(cls, source: Source) -> str:
+        """The name under which tables and eval.json know the data set."""
+        variant = cls.variant_of(source)
+        return f"{cls.name}/{variant}" if variant else cls.name
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        """`metadata["skipped"]` says of each file left out what is wrong with it."""
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.__doc__,
+            features=tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Image(shape=(None, None, 3)),
+                    "identity": np.int64,
+                    "camera": np.int64,
+                    "path": tfds.features.Text(),
+                }
+            ),
+            metadata=tfds.core.MetadataDict(skipped={}),
+            disable_shuffling=True,
+        )
+
+    def _shard_iterators_per_split(self, dl_manager: Any) -> dict[str, list]:
+        listing = self.listing(self.builder_config)
+        total = sum(map(len, listing.values()))
+        bar = tqdm(total=total, desc=f"preparing {self.name}", unit="image", disable=None)
+        return {
+            split: [
+                partial(self._shard, items[start : start + SHARD], bar)
+                for start in range(0, len(items), SHARD)
+            ]
+            for split, items in listing.items()
+        }
+
+    def _log_download_bytes(self) -> None:
+        """TFDS would say that it downloads; nothing is."""
+
+    def _log_download_done(self) -> None:
+        """See `_log_download_bytes`."""
+
+    def _shard(self, items: Sequence[Item], bar: tqdm) -> Iterator[tuple[str, dict[str, Any]]]:
+        for item, encoded in zip(items, self.read(items), strict=True):
+            bar.update()
+            if isinstance(encoded, Damage):
+                self.info.metadata["skipped"][item.name] = encoded.problem
+                continue
+            yield (
+                item.name,
+                {
+                    "image": io.BytesIO(encoded),  # stored as it is
+                    "identity": item.identity,
+                    "camera": item.camera,
+                    "path": item.name,
+                },
+            )
 
 
-def reid_record(encoded: bytes, identity: int, camera: int, path: str) -> dict[str, Any]:
-    """One example of `reid_info`'s features; the image file is stored as it is."""
-    return {"image": io.BytesIO(encoded), "identity": identity, "camera": camera, "path": path}
+@dataclasses.dataclass(kw_only=True)
+class FolderConfig(tfds.core.BuilderConfig):
+    """A data set in a folder; its name changes when a file does."""
+
+    splits: Listing
 
 
-def prepare(builder_class: type, data_dir: str, **arguments: Any) -> tfds.core.DatasetBuilder:
+class FolderBuilder(ReidBuilder, skip_registration=True):
+    """Base of the builders that read the user's own copy. Files are stored as they are."""
+
+    @classmethod
+    @abc.abstractmethod
+    def scan(cls, source: Source) -> Listing:
+        """The image files of each split and what the layout says of them.
+
+        Raises:
+            DataError: a folder or file that is not as the layout has it.
+        """
+
+    @classmethod
+    def configure(cls, source: Source) -> FolderConfig:
+        splits = cls.scan(source)
+        digest = hashlib.sha256(f"{cls.title(source)}\n".encode())
+        for split, entries in splits.items():
+            for entry in entries:
+                try:
+                    status = entry.path.stat()
+                except OSError as error:
+                    raise DataError(
+                        f"{entry.path} cannot be read: {error.strerror}. If it is a symbolic link, "
+                        "does it lead to a file? Mend or remove it"
+                    ) from error
+                digest.update(f"{split}{entry}{status.st_size}{status.st_mtime_ns}\n".encode())
+        name = re.sub(r"\W", "_", source.folder.stem) + "-" + digest.hexdigest()[:12]
+        return FolderConfig(name=name, splits=splits)
+
+    @staticmethod
+    def listing(config: FolderConfig) -> Listing:
+        return config.splits
+
+    def read(self, items: Sequence[Any]) -> Iterator[bytes | Damage]:
+        return read_all([entry.path for entry in items])
+
+
+def prepare(
+    builder_class: type[ReidBuilder], data_dir: str, config: tfds.core.BuilderConfig | str
+) -> ReidBuilder:
     """The builder with its data on disk, prepared now if it was not yet.
+
+    A preparation that was killed leaves nothing that counts: the next one starts anew. Of two at
+    the same time one waits for the other.
 
     Args:
         data_dir: folder of prepared data sets; "" is TFDS's own choice (~/tensorflow_datasets or
@@ -57,37 +212,56 @@ def prepare(builder_class: type, data_dir: str, **arguments: Any) -> tfds.core.D
         DataError: the folder cannot be written.
     """
     folder = str(Path(data_dir).expanduser().absolute()) if data_dir else None
-    builder = builder_class(data_dir=folder, file_format="array_record", **arguments)
-    if not builder.data_path.exists():
-        print(f"preparing {builder.info.full_name} in {builder.data_path}", flush=True)
-        if not sys.stderr.isatty():
-            tfds.disable_progress_bar()
-        try:
+    arguments = {"data_dir": folder, "config": config, "file_format": "array_record"}
+    builder = builder_class(**arguments)
+    if builder.data_path.exists():
+        return builder
+    try:
+        _prepare_alone(builder, Path(builder.data_path))
+    except OSError as error:
+        raise DataError(
+            f"{builder.data_path} cannot be prepared ({error}); choose another folder by "
+            "config.data.data_dir"
+        ) from error
+    return builder_class(**arguments)
+
+
+def _prepare_alone(builder: ReidBuilder, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path.parent / "preparing.lock")
+    try:
+        held = lock.acquire(blocking=False)
+    except filelock.Timeout:
+        if multiprocessing.parent_process() is not None:
+            raise DataError(  # waiting for the parent, which waits for us, would never end
+                f"another process prepares {path}; if it is your own script, guard its top level "
+                "by if __name__ == '__main__'"
+            ) from None
+        print(f"waiting for another process that prepares {path}", flush=True)
+        held = lock.acquire()
+    with held:
+        for leftover in path.parent.glob(f"incomplete.*_{path.name}"):
+            shutil.rmtree(leftover)  # of a killed preparation, for the lock is ours
+        if not path.exists():
+            print(f"preparing {builder.info.full_name} in {path}", flush=True)
             builder.download_and_prepare()
-        except OSError as error:
-            # Another process that prepared the same at the same time was first.
-            if not builder.data_path.exists():
-                raise DataError(
-                    f"{builder.data_path} cannot be prepared ({error}); choose another folder by "
-                    "config.data.data_dir"
-                ) from error
-            builder = builder_class(data_dir=folder, file_format="array_record", **arguments)
-    return builder
 
 
 class Records:
     """One prepared split: encoded images by index, and who they show.
 
-    identities, cameras: [M] int64; paths: M file names.
+    identities, cameras: [M] int64; paths: M file names; digests: M SHA-256 of the image files.
     """
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
         undecoded = {"image": tfds.decode.SkipDecoding()}
         self._source = builder.as_data_source(split, decoders=undecoded)
-        rows = list(self._labels(self._source))
-        self.identities = np.array([row[0] for row in rows], np.int64)
-        self.cameras = np.array([row[1] for row in rows], np.int64)
-        self.paths = [row[2] for row in rows]
+        rows = [
+            (r["identity"], r["camera"], r["path"].decode(), hashlib.sha256(r["image"]).digest())
+            for r in self._source
+        ]
+        identities, cameras, self.paths, self.digests = map(list, zip(*rows, strict=True))
+        self.identities, self.cameras = np.array(identities), np.array(cameras)
 
     def __len__(self) -> int:
         return len(self.identities)
@@ -95,8 +269,3 @@ class Records:
     def encoded(self, index: int) -> bytes:
         """The image file."""
         return self._source[int(index)]["image"]
-
-    @staticmethod
-    def _labels(source: Any) -> Iterator[tuple[int, int, str]]:
-        for record in source:
-            yield record["identity"], record["camera"], record["path"].decode()

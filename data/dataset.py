@@ -1,82 +1,145 @@
-"""A whole data set, ready for training and testing, from the `data` fields of a config."""
+"""What a run trains and tests on, from the `data` and `eval` fields of a config."""
 
+import dataclasses
+import os
 from collections import defaultdict
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from data.builder import SPLITS, Records, prepare
+from data.builder import Records
+from data.catalog import builder_of
 from data.errors import DataError
 from data.pipeline import Loading, Sampling, Split, TrainingSplit, fits_in_memory
-from data.reid_folder import ReidFolder, folder_config
-from data.rendered_reid import RenderedReid
+from data.prepared import PreparedSet, some
+from data.source import Source, parse_source
 
-NAMED_AT_MOST = 10  # files or identities that a message lists
+
+class TestSplits(NamedTuple):
+    """Query and gallery under the name that eval.json gives them; provenance: of the data."""
+
+    name: str
+    query: Split
+    gallery: Split
+    provenance: dict[str, Any]
 
 
 class Dataset(NamedTuple):
-    """Splits of one data set.
-
-    num_classes, num_cameras: of the training split; skipped: files that do not decode.
+    """train: of all training sets together, None where nothing is trained; num_classes,
+    num_cameras: of it; provenance: of the training sets by name.
     """
 
-    name: str
-    train: TrainingSplit
-    query: Split
-    gallery: Split
+    train: TrainingSplit | None
+    tests: list[TestSplits]
     num_classes: int
     num_cameras: int
-    skipped: list[str]
-
-    def summary(self) -> str:
-        """Counts of each split, and the files left out."""
-        lines = [
-            f"{self.name} {name}: {len(np.unique(split.identities))} identities, "
-            f"{len(split.identities)} images, {len(np.unique(split.cameras))} cameras"
-            for name, split in zip(SPLITS, (self.train, self.query, self.gallery), strict=True)
-        ]
-        if self.skipped:
-            lines.append(f"left out {len(self.skipped)} files that do not decode:")
-            lines += [f"  {path}" for path in self.skipped]
-        return "\n".join(lines)
+    provenance: dict[str, dict[str, Any]]
 
 
-def load_dataset(fields: ConfigDict, sampling: Sampling) -> Dataset:
-    """Prepares the data set if needed and opens its splits.
+class CameraRows:
+    """Rows of the side information embedding: the cameras of the training sets, set after set."""
+
+    def __init__(self, sets: Sequence[PreparedSet]):
+        self.count = 0
+        self._known: dict[Source, tuple[np.ndarray, int]] = {}
+        for prepared in sets:
+            cameras = np.unique(prepared.splits["train"].cameras)
+            self._known[prepared.source] = cameras, self.count
+            self.count += len(cameras)
+
+    def of(self, prepared: PreparedSet, split: str) -> np.ndarray:
+        """The row of each image's camera [M] int32; -1 for a camera that was not in training."""
+        cameras = prepared.splits[split].cameras
+        known, first = self._known.get(prepared.source, (np.zeros(0, int), 0))
+        place = np.searchsorted(known, cameras)
+        found = np.isin(cameras, known)
+        return np.where(found, first + place, -1).astype(np.int32)
+
+
+class JoinedRecords:
+    """The training splits of several data sets as one: see `data.builder.Records`.
+
+    Identities and cameras are numbered anew, set after set, so that none of them meet.
+    """
+
+    def __init__(self, sets: Sequence[PreparedSet], cameras: np.ndarray):
+        self._parts = [s.splits["train"] for s in sets]
+        self._starts = np.cumsum([0, *map(len, self._parts)])
+        self.cameras = cameras
+        self.identities = np.concatenate(
+            list(_renumbered([part.identities for part in self._parts]))
+        )
+        self.paths = [f"{s.title}/{path}" for s in sets for path in s.splits["train"].paths]
+
+    def __len__(self) -> int:
+        return len(self.identities)
+
+    def encoded(self, index: int) -> bytes:
+        """The image file."""
+        part = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return self._parts[part].encoded(index - self._starts[part])
+
+
+def sources_of(fields: ConfigDict, tests: Sequence[str]) -> tuple[list[Source], list[Source]]:
+    """The training sets and the test sets of `config.data` and `config.eval.datasets`.
+
+    Raises:
+        DataError: a name that is no data set, or the same one twice.
+    """
+    own = Source(fields.builder, fields.variant, fields.root, fields.pattern)
+    training = [own, *_parsed(fields.joined, "config.data.joined", fields)]
+    testing = _parsed(tests, "config.eval.datasets", fields) or [own]
+    training, testing = ([_spelled_out(s) for s in sources] for sources in (training, testing))
+    for field, sources in (("data.joined", training), ("eval.datasets", testing)):
+        for source in sources:
+            if sources.count(source) > 1:
+                raise DataError(f"config.{field} names {source.builder} of one folder twice")
+    return training, testing
+
+
+def load_dataset(fields: ConfigDict, tests: Sequence[str], sampling: Sampling | None) -> Dataset:
+    """Prepares the data sets if needed and opens their splits.
 
     Args:
         fields: `config.data`.
-        sampling: of the training split.
+        tests: `config.eval.datasets`; () tests on the splits of `config.data.builder`.
+        sampling: of the training split; None where nothing is to be trained, so that the data set
+            may have none.
 
     Raises:
-        DataError: files that are missing or do not decode, or splits that cannot be used.
+        DataError: files that are missing or do not decode, counts other than the published ones,
+            or splits that cannot be used.
     """
-    name, builder = _open(fields)
-    skipped = sorted(set(builder.info.metadata["skipped"]))
-    if skipped and fields.on_bad_image == "error":
-        raise DataError(
-            f"{len(skipped)} images of {name} do not decode: {_some(skipped)}. Mend or remove "
-            "them, or leave them out by config.data.on_bad_image = 'skip'"
-        )
-    records = {split: Records(builder, split) for split in SPLITS}
-    check_training(records["train"].identities, sampling.identities_per_batch)
-    check_test(records["query"], records["gallery"])
-    cameras = np.unique(records["train"].cameras)
-    loading = _loading(fields, sum(map(len, records.values())))
-    splits = {
-        split: Split(split, records[split], cameras, loading) for split in ("query", "gallery")
-    }
-    train = TrainingSplit("train", records["train"], cameras, loading, sampling=sampling)
+    training, testing = sources_of(fields, tests)
+    sets = {source: open_set(source, fields) for source in dict.fromkeys([*training, *testing])}
+    joined = [sets[source] for source in training]
+    rows = CameraRows([prepared for prepared in joined if "train" in prepared.splits])
+    loading = _loading(fields, sum(len(r) for s in sets.values() for r in s.splits.values()))
+    train = None if sampling is None else _training(joined, rows, loading, sampling)
     return Dataset(
-        name=name,
         train=train,
-        **splits,
-        num_classes=int(train.labels.max()) + 1,
-        num_cameras=len(cameras),
-        skipped=skipped,
+        tests=_tests([sets[source] for source in testing], rows, loading),
+        num_classes=1 if train is None else int(train.labels.max()) + 1,
+        num_cameras=rows.count,
+        provenance={
+            name: prepared.provenance for name, prepared in zip(_names(joined), joined, strict=True)
+        },
     )
+
+
+def open_set(source: Source, fields: ConfigDict) -> PreparedSet:
+    """A data set whose counts and files are as `config.data` wants them; prints what it holds.
+
+    Raises:
+        DataError: they are not.
+    """
+    prepared = PreparedSet(source, fields.data_dir, fields.allow_other_counts)
+    if fields.on_bad_image == "error":
+        prepared.refuse_damaged()
+    print(prepared.summary(), flush=True)
+    return prepared
 
 
 def check_training(identities: np.ndarray, identities_per_batch: int) -> None:
@@ -85,7 +148,7 @@ def check_training(identities: np.ndarray, identities_per_batch: int) -> None:
     lonely = numbers[counts < 2]
     if len(lonely):
         raise DataError(
-            f"{len(lonely)} training identities have fewer than two images: {_some(lonely)}. "
+            f"{len(lonely)} training identities have fewer than two images: {some(lonely)}. "
             "Add images of them or remove them"
         )
     if len(numbers) < identities_per_batch:
@@ -100,8 +163,8 @@ def check_test(query: Records, gallery: Records) -> None:
     """Raises DataError where no query has an image of its identity from another camera."""
     if not np.intersect1d(query.identities, gallery.identities).size:
         raise DataError(
-            f"the query split (identities {_some(np.unique(query.identities))}) shares no identity "
-            f"with the gallery ({_some(np.unique(gallery.identities))}); are they of one data set, "
+            f"the query split (identities {some(np.unique(query.identities))}) shares no identity "
+            f"with the gallery ({some(np.unique(gallery.identities))}); are they of one data set, "
             "and does config.data.pattern read the identity?"
         )
     cameras = defaultdict(set)
@@ -111,32 +174,79 @@ def check_test(query: Records, gallery: Records) -> None:
     if not any(cameras[identity] - {camera} for identity, camera in queries):
         raise DataError(
             f"none of the {len(query)} queries has an image of its identity from another camera "
-            f"in the gallery (cameras {_some(np.unique(gallery.cameras))}), and pictures from its "
+            f"in the gallery (cameras {some(np.unique(gallery.cameras))}), and pictures from its "
             "own do not count; does config.data.pattern read the camera?"
         )
 
 
-def _open(fields: ConfigDict) -> tuple[str, tfds.core.DatasetBuilder]:
-    if fields.builder == "reid_folder":
-        config = folder_config(fields.root, fields.pattern)
-        name = config.name.rsplit("-", 1)[0]
-        return name, prepare(ReidFolder, fields.data_dir, config=config)
-    variants = sorted(RenderedReid.builder_configs)
-    if fields.variant not in variants:
-        raise DataError(
-            f"config.data.variant = {fields.variant!r} is not one of {', '.join(variants)}"
+def _parsed(specs: Sequence[str], field: str, fields: ConfigDict) -> list[Source]:
+    return [parse_source(spec, field, fields.root, fields.pattern) for spec in specs]
+
+
+def _spelled_out(source: Source) -> Source:
+    """The same for every way to write it: else one data set would pass for two, and the cameras of
+    its own test splits for unknown ones.
+    """
+    root = os.path.normpath(source.folder) if source.root else ""
+    return dataclasses.replace(source, variant=builder_of(source).variant_of(source), root=root)
+
+
+def _needs(prepared: PreparedSet, *splits: str) -> None:
+    for split in splits:
+        if split not in prepared.splits:
+            advice = (
+                "train on another one and name this one in config.eval.datasets"
+                if split == "train"
+                else "name others in config.eval.datasets"
+            )
+            raise DataError(f"{prepared.title} has no {split} split; {advice}")
+
+
+def _training(
+    sets: Sequence[PreparedSet], rows: CameraRows, loading: Loading, sampling: Sampling
+) -> TrainingSplit:
+    for prepared in sets:
+        _needs(prepared, "train")
+    sides = np.concatenate([rows.of(prepared, "train") for prepared in sets])
+    records = sets[0].splits["train"] if len(sets) == 1 else JoinedRecords(sets, sides)
+    check_training(records.identities, sampling.identities_per_batch)
+    return TrainingSplit("train", records, sides, loading, sampling=sampling)
+
+
+def _tests(sets: Sequence[PreparedSet], rows: CameraRows, loading: Loading) -> list[TestSplits]:
+    tests: list[TestSplits] = []
+    for name, prepared in zip(_names(sets), sets, strict=True):
+        _needs(prepared, "query", "gallery")
+        check_test(prepared.splits["query"], prepared.splits["gallery"])
+        query, gallery = (
+            Split(split, prepared.splits[split], rows.of(prepared, split), loading)
+            for split in ("query", "gallery")
         )
-    name = f"rendered_reid/{fields.variant}"
-    return name, prepare(RenderedReid, fields.data_dir, config=fields.variant)
+        tests.append(TestSplits(name, query, gallery, prepared.provenance))
+    return tests
+
+
+def _names(sets: Sequence[PreparedSet]) -> list[str]:
+    """A name for each, with its folder where two would have the same."""
+    titles = [prepared.title for prepared in sets]
+    return [
+        f"{prepared.title}={prepared.source.root}"
+        if titles.count(prepared.title) > 1
+        else prepared.title
+        for prepared in sets
+    ]
+
+
+def _renumbered(numbers: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """Each array's different numbers as first, first + 1, ..., going on after the one before."""
+    first = 0
+    for array in numbers:
+        unique, places = np.unique(array, return_inverse=True)
+        yield first + places
+        first += len(unique)
 
 
 def _loading(fields: ConfigDict, images: int) -> Loading:
     size = tuple(fields.image_size)
     cache = fields.cache == "memory" or (fields.cache == "auto" and fits_in_memory(images, size))
     return Loading(size, cache, fields.loader_threads, fields.loader_processes)
-
-
-def _some(values) -> str:
-    listed = ", ".join(map(str, values[:NAMED_AT_MOST]))
-    rest = len(values) - NAMED_AT_MOST
-    return listed + (f" and {rest} more" if rest > 0 else "")

@@ -44,17 +44,10 @@ def decode(encoded: bytes, image_size: tuple[int, int]) -> np.ndarray:
     """An image file as RGB [H, W, 3] uint8, resized by antialiased bicubic interpolation."""
     height, width = image_size
     with Image.open(io.BytesIO(encoded)) as image:
-        image = to_rgb(image)
+        image = image.convert("RGB")
     if image.size != (width, height):
         image = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image)
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """The picture in 8-bit RGB; 16-bit grey is scaled, where Pillow alone clips it to white."""
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    return image.convert("RGB")
 
 
 def fits_in_memory(images: int, image_size: tuple[int, int]) -> bool:
@@ -68,16 +61,15 @@ class Split:
     """Labelled images of one split.
 
     identities, cameras: [M] as the data set numbers them; paths: M file names.
-    labels: [M] identities as 0..C-1 in sorted order; sides: [M] place of the camera among
-    `known_cameras` (those of the training set), -1 for another one.
+    labels: [M] identities as 0..C-1 in sorted order; sides: [M] row of the camera in the side
+    information embedding, -1 for one that was not in training.
     """
 
-    def __init__(self, name: str, records: Records, known_cameras: np.ndarray, loading: Loading):
+    def __init__(self, name: str, records: Records, sides: np.ndarray, loading: Loading):
         self.identities, self.cameras = records.identities, records.cameras
         self.paths = records.paths
         self.labels = np.unique(self.identities, return_inverse=True)[1].astype(np.int32)
-        known = self.cameras[:, None] == known_cameras
-        self.sides = np.where(known.any(axis=1), known.argmax(axis=1), -1).astype(np.int32)
+        self.sides = sides
         self._name, self._loading = name, loading
         self._decoder = Decoder(records, loading.image_size)
 

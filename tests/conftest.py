@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from configs.default import get_config
-from data.builder import prepare
-from data.rendered_reid import Counts, RenderedConfig, RenderedReid
+from data.builder import Counts, prepare
+from data.builders.rendered_reid import RenderedConfig, RenderedReid
 
 MARKET = {
     "bounding_box_train": (

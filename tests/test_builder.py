@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from data.builder import SPLITS, Records, prepare
-from data.reid_folder import ReidFolder, folder_config
+from data.builders.reid_folder import ReidFolder
+from data.source import Source
 
 LOAD = """
 import json, sys
@@ -17,15 +18,15 @@ from data.dataset import load_dataset
 from data.pipeline import Sampling
 fields = get_config().data
 fields.builder, fields.root = "reid_folder", sys.argv[1]
-train = load_dataset(fields, Sampling(2, 2, 0)).train
+train = load_dataset(fields, (), Sampling(2, 2, 0)).train
 batches = list(train.batches(train.plan(1)))
 print(json.dumps({"batches": len(batches), "tensorflow": "tensorflow" in sys.modules}))
 """
 
 
 def opened(fields):
-    config = folder_config(fields.root, fields.pattern)
-    return prepare(ReidFolder, fields.data_dir, config=config)
+    source = Source("reid_folder", root=fields.root, pattern=fields.pattern)
+    return prepare(ReidFolder, fields.data_dir, config=ReidFolder.configure(source))
 
 
 @pytest.fixture

@@ -6,16 +6,30 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from data.builder import Records
-from data.dataset import check_test, check_training, load_dataset
+from data.builders.rendered_reid import RenderedReid
+from data.dataset import check_test, check_training, load_dataset, sources_of
 from data.errors import DataError
-from data.pipeline import Sampling
-from data.rendered_reid import RenderedReid
+from data.pipeline import Sampling, decode
+
+# Identities and cameras that `market` has too, and others; the files are different ones.
+OTHER = {
+    "bounding_box_train": ("5_c7_8.jpg", "5_c3_8.jpg", "2_c3_8.jpg", "2_c7_9.jpg"),
+    "query": ("20_c1_8.jpg",),
+    "bounding_box_test": ("20_c7_8.jpg", "20_c3_9.jpg"),
+}
 
 
-def load(fields, identities=2, images=2):
-    return load_dataset(fields, Sampling(identities, images, seed=0))
+def load(fields, *tests, identities=2, images=2):
+    return load_dataset(fields, tests, Sampling(identities, images, seed=0))
+
+
+def skipped(dataset):
+    """The files left out, each with what is wrong with it, as eval.json lists them."""
+    (test,) = dataset.tests
+    return test.provenance.get("skipped", [])
 
 
 def truncate(file):
@@ -30,6 +44,14 @@ def write_text(file):
     file.write_text("not a picture")
 
 
+def save_for_print(file):
+    Image.new("CMYK", (8, 16)).save(file)
+
+
+def save_with_16_bits(file):
+    Image.new("I;16", (8, 16)).save(file, "PNG")
+
+
 @pytest.fixture
 def damaged(market):
     """One damaged image of each split, as the messages name them."""
@@ -39,12 +61,27 @@ def damaged(market):
     return sorted(names)
 
 
+@pytest.fixture
+def other(market, write_image):
+    """A second folder beside `market`."""
+    for folder, names in OTHER.items():
+        for name in names:
+            write_image(market.with_name("other") / folder / name)
+    return market.with_name("other")
+
+
+@pytest.fixture
+def joined(fields, other):
+    """`config.data` that trains on both folders."""
+    fields.joined = ("reid_folder=../other",)
+    return fields
+
+
 def test_a_folder_is_loaded(fields):
     dataset = load(fields)
-    assert dataset.name == "market"
-    assert (dataset.num_classes, dataset.num_cameras, dataset.skipped) == (3, 2, [])
-    splits = dataset.train, dataset.query, dataset.gallery
-    assert [len(split.labels) for split in splits] == [9, 2, 5]
+    (test,) = dataset.tests
+    assert (test.name, dataset.num_classes, dataset.num_cameras) == ("market", 3, 2)
+    assert [len(split.labels) for split in (dataset.train, test.query, test.gallery)] == [9, 2, 5]
 
 
 def test_batches_have_the_size_of_the_config_and_p_times_k_images(fields):
@@ -54,32 +91,153 @@ def test_batches_have_the_size_of_the_config_and_p_times_k_images(fields):
 
 
 def test_cameras_of_the_test_splits_are_those_of_training(fields):
-    dataset = load(fields)
-    assert dataset.query.sides.tolist() == [0, 1]
-    assert dataset.gallery.sides.tolist() == [0, -1, 1, 0, -1]
+    (test,) = load(fields).tests
+    assert test.query.sides.tolist() == [0, 1]
+    assert test.gallery.sides.tolist() == [0, -1, 1, 0, -1]
 
 
 def test_the_name_is_that_of_the_folder(fields, market):
     fields.root = str(market.rename(market.with_name("my-set v2")))
-    assert load(fields).name == "my_set_v2"
+    dataset = load(fields)
+    assert [test.name for test in dataset.tests] == list(dataset.provenance) == ["my_set_v2"]
 
 
-@pytest.mark.parametrize("damage", [truncate, empty, write_text])
-def test_a_damaged_file_is_an_error_that_names_it(fields, market, damage):
+def test_joined_training_sets_share_no_identity_and_no_camera(joined):
+    dataset = load(joined)
+    assert (dataset.num_classes, dataset.num_cameras) == (5, 4)
+    assert list(dataset.provenance) == ["market", "other"]
+    assert dataset.train.labels.tolist() == [2, 2, 2, 0, 0, 0, 0, 1, 1, 3, 3, 4, 4]
+    assert dataset.train.sides.tolist() == [0, 0, 1, 0, 0, 1, 1, 0, 1, 2, 3, 2, 3]
+
+
+def test_joined_training_sets_give_the_pictures_of_the_right_files(joined, market):
+    train = load(joined).train
+    assert train.paths[8:10] == [
+        "market/bounding_box_train/5_c3_1.jpg",
+        "other/bounding_box_train/2_c3_8.jpg",
+    ]
+    everything = np.arange(len(train.paths))
+    (batch,) = train.batches(everything[None])
+    files = [(market.parent / path).read_bytes() for path in train.paths]
+    assert len(set(files)) == len(files) == 9 + 4
+    np.testing.assert_array_equal(batch["image"], [decode(file, (32, 16)) for file in files])
+
+
+def test_batches_of_joined_training_sets_mix_them(joined):
+    train = load(joined).train
+    seen = {
+        label for epoch in (1, 2, 3) for row in train.plan(epoch) for label in train.labels[row]
+    }
+    assert seen == {0, 1, 2, 3, 4}
+
+
+def test_several_test_sets_keep_their_order_and_names(fields, other):
+    first, second = load(fields, "reid_folder=../other", "reid_folder=../market").tests
+    assert (first.name, second.name) == ("other", "market")
+    assert first.query.paths == ["query/20_c1_8.jpg"]
+    assert second.query.paths == ["query/20_c1_0.jpg", "query/21_c3_0.jpg"]
+    assert first.provenance["fingerprint"] != second.provenance["fingerprint"]
+
+
+def test_test_sets_of_one_name_are_told_apart_by_their_folders(fields, market):
+    copy = shutil.copytree(market, market.parent / "copies" / "market")
+    tests = load(fields, "reid_folder", "reid_folder=../copies/market").tests
+    assert [test.name for test in tests] == [f"market={market}", f"market={copy}"]
+
+
+@pytest.mark.parametrize("spec", ["reid_folder=.", "reid_folder=../market/", "reid_folder={}/x/.."])
+def test_one_data_set_written_in_two_ways_is_one(fields, market, spec):
+    (test,) = load(fields, spec.format(market)).tests
+    assert test.name == "market" and test.query.sides.tolist() == [0, 1]
+    fields.joined = (spec.format(market),)
+    with pytest.raises(DataError, match="of one folder twice"):
+        load(fields)
+
+
+def test_the_first_variant_need_not_be_named(fields):
+    fields.builder, fields.variant = "cuhk03_np", ""
+    training, testing = sources_of(fields, ["cuhk03_np/detected", "cuhk03_np/labeled"])
+    assert training == testing[:1] != testing[1:]
+
+
+def test_without_sampling_nothing_is_trained_and_cameras_are_known(fields):
+    dataset = load_dataset(fields, (), None)
+    (test,) = dataset.tests
+    assert dataset.train is None and test.query.sides.tolist() == [0, 1]
+
+
+def test_cameras_of_another_data_set_are_unknown(fields, other):
+    (test,) = load(fields, "reid_folder=../other").tests
+    assert test.query.sides.tolist() == [-1]
+    assert test.gallery.sides.tolist() == [-1, -1]
+
+
+def test_a_joined_training_sets_own_test_splits_know_its_cameras(joined):
+    first, second = load(joined, "reid_folder", "reid_folder=../other").tests
+    assert first.gallery.sides.tolist() == [0, -1, 1, 0, -1]
+    assert second.gallery.sides.tolist() == [2, 3]
+
+
+def test_a_folder_of_a_test_set_may_be_absolute(fields, other):
+    (test,) = load(fields, f"reid_folder={other}").tests
+    assert test.name == "other"
+
+
+def test_the_same_data_set_twice_is_an_error(fields):
+    with pytest.raises(DataError, match="config.eval.datasets names reid_folder .* twice"):
+        load(fields, "reid_folder", "reid_folder")
+    fields.joined = ("reid_folder",)
+    with pytest.raises(DataError, match="config.data.joined names reid_folder .* twice"):
+        load(fields)
+
+
+def test_an_unknown_test_set_is_an_error_that_names_the_known_ones(fields):
+    with pytest.raises(DataError, match="'market' is not one of .*market1501"):
+        load(fields, "market")
+
+
+@pytest.mark.parametrize(
+    ("splits", "missing"), [(("train", "train"), "query"), (("query", "gallery"), "train")]
+)
+def test_a_data_set_without_the_split_that_is_needed_is_an_error(
+    fields, tmp_path, write_image, splits, missing
+):
+    for camera in (0, 1):
+        write_image(tmp_path / f"{camera}.png")
+    rows = [f"{camera}.png,1,{camera},{split}\n" for camera, split in enumerate(splits)]
+    (tmp_path / "mine.csv").write_text("path,identity,camera,split\n" + "".join(rows))
+    fields.builder, fields.root = "reid_csv", str(tmp_path / "mine.csv")
+    with pytest.raises(DataError, match=f"mine has no {missing} split"):
+        load(fields, identities=1)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (truncate, "does not decode: "),
+        (empty, "zero bytes"),
+        (write_text, "does not decode: no image"),
+        (save_for_print, "CMYK; convert it to 8-bit RGB"),
+        (save_with_16_bits, "16 bits a channel; convert it to 8-bit RGB"),
+    ],
+)
+def test_a_damaged_file_is_an_error_that_names_it_and_says_why(fields, market, damage, reason):
     damage(market / "query" / "20_c1_0.jpg")
-    with pytest.raises(DataError, match="1 images of market do not decode: query/20_c1_0.jpg"):
+    named = r"1 images of market cannot be used: query/20_c1_0.jpg \("
+    with pytest.raises(DataError, match=named + reason):
         load(fields)
 
 
 def test_damaged_files_can_be_left_out(fields, damaged):
     fields.on_bad_image = "skip"
     dataset = load(fields)
-    assert dataset.skipped == damaged
+    (test,) = dataset.tests
+    assert [line.split(" (")[0] for line in skipped(dataset)] == damaged
     assert dataset.train.labels.tolist() == [2, 2, 2, 0, 0, 0, 1, 1]
     assert (dataset.num_classes, dataset.num_cameras) == (3, 2)
-    assert dataset.query.identities.tolist() == [20]
-    assert dataset.gallery.identities.tolist() == [0, 20, 20, 21]
-    kept = dataset.train.paths + dataset.query.paths + dataset.gallery.paths
+    assert test.query.identities.tolist() == [20]
+    assert test.gallery.identities.tolist() == [0, 20, 20, 21]
+    kept = dataset.train.paths + test.query.paths + test.gallery.paths
     assert not set(damaged) & set(kept)
     assert len(list(dataset.train.ordered(3))) == 3
 
@@ -88,9 +246,9 @@ def test_the_error_comes_back_although_the_data_set_is_prepared(fields, damaged)
     fields.on_bad_image = "skip"
     load(fields)
     prepared = sorted(Path(fields.data_dir).glob("*/*"))
-    assert load(fields).skipped == damaged
+    assert len(skipped(load(fields))) == 3
     fields.on_bad_image = "error"
-    with pytest.raises(DataError, match=", ".join(damaged)):
+    with pytest.raises(DataError, match=".*".join(damaged)):
         load(fields)
     assert sorted(Path(fields.data_dir).glob("*/*")) == prepared
 
@@ -100,7 +258,7 @@ def test_a_mended_file_is_read(fields, market, damaged, write_image):
         load(fields)
     for name in damaged:
         write_image(market / name)
-    assert load(fields).skipped == []
+    assert skipped(load(fields)) == []
 
 
 @pytest.mark.parametrize("on_bad_image", ["error", "skip"])
@@ -108,14 +266,14 @@ def test_a_split_of_damaged_files_only_is_an_error_that_names_it(fields, market,
     fields.on_bad_image = on_bad_image
     for file in (market / "query").iterdir():
         empty(file)
-    with pytest.raises(DataError, match="query"):
+    with pytest.raises(DataError, match="none of the 2 images of the split query.*zero bytes"):
         load(fields)
 
 
 def test_a_long_list_of_files_is_cut(fields, market):
     for index in range(12):
         empty(market / "query" / f"20_c1_{index + 10}.jpg")
-    with pytest.raises(DataError, match="12 images.*query/20_c1_19.jpg and 2 more"):
+    with pytest.raises(DataError, match="12 images.*query/20_c1_19.jpg .* and 2 more"):
         load(fields)
 
 
@@ -165,15 +323,16 @@ def test_the_checks_let_good_splits_pass():
 
 def test_an_unknown_variant_is_an_error_that_names_the_known_ones(fields):
     fields.builder, fields.variant = "rendered_reid", "huge"
-    with pytest.raises(DataError, match="config.data.variant = 'huge' is not one of full, small"):
+    with pytest.raises(DataError, match="config.data.variant = 'huge' is not one of .*full.*small"):
         load(fields)
 
 
 def test_a_drawn_data_set_is_loaded(fields, drawn_config, drawn_dir, monkeypatch):
     monkeypatch.setitem(RenderedReid.builder_configs, "tiny", drawn_config)
+    monkeypatch.setattr(RenderedReid, "VARIANTS", ("tiny",))
     fields.builder, fields.variant, fields.data_dir = "rendered_reid", "tiny", str(drawn_dir)
     dataset = load(fields, identities=4, images=4)
-    assert dataset.name == "rendered_reid/tiny"
+    assert [test.name for test in dataset.tests] == ["rendered_reid/tiny"]
     assert (dataset.num_classes, dataset.num_cameras) == (4, 8)
     (batch,) = dataset.train.batches(dataset.train.plan(1))
     assert batch["label"].tolist().count(0) == 4
@@ -197,21 +356,24 @@ def test_real_pictures_are_loaded(fields, shared_data):
         pytest.skip(f"{root} is not a folder")
     fields.root = str(root)
     dataset = load(fields, identities=8, images=4)
-    assert (dataset.num_classes, dataset.num_cameras, dataset.skipped) == (44, 2, [])
-    counts = {
-        name: (len(set(split.identities)), len(split.identities))
-        for name, split in (("query", dataset.query), ("gallery", dataset.gallery))
-    }
-    assert counts == {"query": (30, 120), "gallery": (30, 360)}
+    (test,) = dataset.tests
+    assert (dataset.num_classes, dataset.num_cameras, skipped(dataset)) == (44, 2, [])
+    counts = [(len(set(s.identities)), len(s.identities)) for s in (test.query, test.gallery)]
+    assert counts == [(30, 120), (30, 360)]
     assert len(dataset.train.labels) == 704
     batch = next(dataset.train.batches(dataset.train.plan(1)))
     assert batch["image"].shape == (32, 32, 16, 3) and batch["image"].std() > 20
 
 
-def test_the_summary_counts_and_lists_what_was_left_out(fields, market):
+def test_what_is_loaded_is_printed_with_what_was_left_out(fields, market, capsys):
     fields.on_bad_image = "skip"
     empty(market / "query" / "20_c1_9.jpg")
-    lines = load(fields).summary().splitlines()
-    assert lines[0] == "market train: 3 identities, 9 images, 2 cameras"
-    assert lines[1] == "market query: 2 identities, 2 images, 2 cameras"
-    assert lines[-2:] == ["left out 1 files that do not decode:", "  query/20_c1_9.jpg"]
+    load(fields)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-5:] == [
+        "market train: 3 identities, 9 images, 2 cameras",
+        "market query: 2 identities, 2 images, 2 cameras",
+        "market gallery: 4 identities, 5 images, 4 cameras",
+        "left out 1 files:",
+        "  query/20_c1_9.jpg (zero bytes)",
+    ]

@@ -6,24 +6,32 @@ import pytest
 
 from configs.default import get_config
 from data.builder import Records, prepare
+from data.builders.reid_folder import ReidFolder
 from data.errors import DataError
+from data.listing import MARKET_FOLDERS as FOLDERS
+from data.listing import market_layout
 from data.pipeline import decode
-from data.reid_folder import FOLDERS, ReidFolder, folder_config, scan
+from data.source import Source
 
 PATTERN = get_config().data.pattern
 
 
-def query_of(root, *names):
-    """Empty files in the folder query: `scan` reads names only."""
+def scanned(root, *names, pattern=PATTERN):
+    """What the names say; the files are empty, for names are all that is read."""
     (root / "query").mkdir(parents=True)
     for name in names:
         (root / "query" / name).touch()
-    return root
-
-
-def scanned(root, *names, pattern=PATTERN):
-    entries = scan(query_of(root, *names), "query", pattern)
+    entries = market_layout(root, pattern, folders={"query": "query"})["query"]
     return [(entry.path.name, entry.identity, entry.camera) for entry in entries]
+
+
+def source_of(root, pattern=PATTERN):
+    return Source("reid_folder", root=str(root), pattern=pattern)
+
+
+def name_of(root, pattern=PATTERN):
+    """The name under which the folder is prepared."""
+    return ReidFolder.configure(source_of(root, pattern)).name
 
 
 def test_a_name_gives_identity_and_camera(tmp_path):
@@ -39,7 +47,7 @@ def test_junk_is_dropped_and_a_distractor_kept(tmp_path):
 
 @pytest.mark.parametrize("split", FOLDERS)
 def test_splits_are_the_folders_of_market(market, split):
-    folders = {entry.path.parent.name for entry in scan(market, split, PATTERN)}
+    folders = {entry.path.parent.name for entry in ReidFolder.scan(source_of(market))[split]}
     assert folders == {FOLDERS[split]}
 
 
@@ -71,7 +79,7 @@ def test_a_parent_folder_that_looks_like_a_name_does_not_confuse(tmp_path):
 def test_a_name_that_gives_no_numbers_is_an_error(tmp_path, name):
     with pytest.raises(DataError, match=name) as error:
         scanned(tmp_path, "2_c1.jpg", name)
-    assert "config.data.pattern" in str(error.value)
+    assert f"by the pattern {PATTERN!r}" in str(error.value)
 
 
 @pytest.mark.parametrize("pattern", [r"(\d+", r"\d+_c\d+", r"(\d+)_c\d+", r"(\d)(\d)_c(\d)"])
@@ -92,28 +100,29 @@ def test_a_split_without_images_is_an_error(tmp_path, names):
 def test_a_missing_split_is_an_error(market, folder):
     (market / folder).rename(market / "elsewhere")
     with pytest.raises(DataError) as error:
-        folder_config(str(market), PATTERN)
+        ReidFolder.scan(source_of(market))
     assert f"{market / folder} is not a folder" in str(error.value)
     assert "config.data.root" in str(error.value)
 
 
 def test_the_original_bytes_are_kept_in_every_format(market, tmp_path, write_image):
-    for suffix in ("png", "tif", "tiff", "bmp", "jpeg", "PNG"):
-        write_image(market / "query" / f"30_c1_0.{suffix}")
-    builder = prepare(ReidFolder, str(tmp_path), config=folder_config(str(market), PATTERN))
-    for split in FOLDERS:
+    for frame, suffix in enumerate(("png", "tif", "tiff", "bmp", "jpeg", "PNG")):
+        write_image(market / "query" / f"30_c1_{frame}.{suffix}")
+    config = ReidFolder.configure(source_of(market))
+    builder = prepare(ReidFolder, str(tmp_path), config=config)
+    for split, images in {"train": 9, "query": 2 + 6, "gallery": 5}.items():
         records = Records(builder, split)
-        assert len(records) == len(scan(market, split, PATTERN))
+        assert len(records) == images
         for index, path in enumerate(records.paths):
             assert records.encoded(index) == (market / path).read_bytes()
             assert decode(records.encoded(index), (40, 20)).shape == (40, 20, 3)
 
 
 def test_an_unchanged_folder_keeps_its_name(market, monkeypatch):
-    name = folder_config(str(market), PATTERN).name
-    assert folder_config(str(market), PATTERN).name == name
+    name = name_of(market)
+    assert name_of(market) == name
     monkeypatch.chdir(market.parent)
-    assert folder_config(market.name, PATTERN).name == name
+    assert name_of(market.name) == name
 
 
 def change_size(file):
@@ -137,11 +146,11 @@ def rename(file):
 @pytest.mark.parametrize("folder", FOLDERS.values())
 @pytest.mark.parametrize("change", [change_size, change_time, add_another, rename])
 def test_a_changed_file_gives_another_name(market, folder, change):
-    name = folder_config(str(market), PATTERN).name
+    name = name_of(market)
     change(next((market / folder).glob("2*")))
-    assert folder_config(str(market), PATTERN).name != name
+    assert name_of(market) != name
 
 
-def test_another_pattern_gives_another_name(market):
-    other = folder_config(str(market), r"([-\d]+)_.(\d+)")
-    assert other.name != folder_config(str(market), PATTERN).name
+def test_a_pattern_that_reads_the_names_otherwise_gives_another_name(market):
+    assert name_of(market, r"([-\d]+)_.(\d+)") == name_of(market)
+    assert name_of(market, r"([-\d]+)_c\d+_(\d+)") != name_of(market)

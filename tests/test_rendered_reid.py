@@ -10,7 +10,7 @@ from PIL import Image
 
 from configs.default import get_config
 from data.builder import SPLITS, Records, prepare
-from data.rendered_reid import RenderedReid, _take, plan_shots
+from data.builders.rendered_reid import RenderedReid, _take, plan_shots
 
 OCCLUDED_DUKE = {"train": (702, 15618), "query": (519, 2210), "gallery": (1110, 17661)}
 SMALL = {"train": (96, 1536), "query": (48, 144), "gallery": (72, 576)}
@@ -88,20 +88,20 @@ def test_every_training_person_is_seen_by_all_eight_cameras(shots):
 
 def test_no_frame_and_no_path_is_used_twice(full):
     taken = sum(full.values(), [])
-    assert len({shot.frame for shot in taken}) == len({shot.path for shot in taken}) == len(taken)
+    assert len({shot.frame for shot in taken}) == len({shot.name for shot in taken}) == len(taken)
 
 
 def test_paths_are_named_as_in_market(full):
     pattern = get_config().data.pattern
     for shot in full["gallery"]:
-        found = re.match(pattern, shot.path)
+        found = re.match(pattern, shot.name)
         assert (int(found[1]), int(found[2])) == (shot.identity, shot.camera + 1)
 
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_records_are_the_planned_shots(drawn, drawn_config, split):
     planned = plan_shots(drawn_config, split)
-    assert drawn[split].paths == [shot.path for shot in planned]
+    assert drawn[split].paths == [shot.name for shot in planned]
     assert drawn[split].identities.tolist() == [shot.identity for shot in planned]
     assert drawn[split].cameras.tolist() == [shot.camera for shot in planned]
 

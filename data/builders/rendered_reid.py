@@ -3,26 +3,20 @@
 import concurrent.futures
 import dataclasses
 import multiprocessing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data.builder import SPLITS, reid_info, reid_record
+from data.builder import SPLITS, Counts, ReidBuilder
 from data.rendering import make_camera, make_person, take_photo
+from data.source import Source
 
 OCCLUDED_SHARE = 0.1  # of training and gallery, as in Occluded-Duke
 MOST_WORKERS = 16  # processes that draw; each holds some 300 MB
 FIRST_TEST_IDENTITY = 5001  # test people have numbers of their own
-
-
-class Counts(NamedTuple):
-    """Identities and images of a split."""
-
-    identities: int
-    images: int
 
 
 class Shot(NamedTuple):
@@ -34,7 +28,7 @@ class Shot(NamedTuple):
     occluded: bool
 
     @property
-    def path(self) -> str:
+    def name(self) -> str:
         return f"{self.identity:04d}_c{self.camera + 1}_f{self.frame:07d}.jpg"
 
 
@@ -49,7 +43,7 @@ class RenderedConfig(tfds.core.BuilderConfig):
     seed: int = 0
 
 
-class RenderedReid(tfds.core.GeneratorBasedBuilder):
+class RenderedReid(ReidBuilder):
     """Drawn people before drawn scenes, split as Occluded-Duke is.
 
     A change of data/rendering that changes a picture needs a new VERSION.
@@ -59,6 +53,7 @@ class RenderedReid(tfds.core.GeneratorBasedBuilder):
     """
 
     VERSION = tfds.core.Version("1.0.0")
+    VARIANTS = ("full", "small")
     BUILDER_CONFIGS = [
         RenderedConfig(
             name="small",
@@ -76,21 +71,22 @@ class RenderedReid(tfds.core.GeneratorBasedBuilder):
         ),
     ]
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        return reid_info(self, "Drawn people, occluded as in Occluded-Duke.")
+    @classmethod
+    def configure(cls, source: Source) -> RenderedConfig:
+        return cls.builder_configs[cls.variant_of(source)]
 
-    def _split_generators(self, dl_manager: Any) -> dict[str, Iterator]:
-        return {split: self._generate_examples(split) for split in SPLITS}
+    @staticmethod
+    def listing(config: RenderedConfig) -> dict[str, list[Shot]]:
+        return {split: plan_shots(config, split) for split in SPLITS}
 
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
-        config = self.builder_config
-        shots = plan_shots(config, split)
+    def read(self, items: Sequence[Shot]) -> Iterator[bytes]:
+        return self._pool.map(partial(_take, self.builder_config.seed), items, chunksize=16)
+
+    def _download_and_prepare(self, *arguments: Any, **options: Any) -> None:
         # New processes, not forks: this one may hold the threads of JAX.
         context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(_workers(), context) as pool:
-            photos = pool.map(partial(_take, config.seed), shots, chunksize=16)
-            for index, (shot, jpeg) in enumerate(zip(shots, photos, strict=True)):
-                yield index, reid_record(jpeg, shot.identity, shot.camera, shot.path)
+        with concurrent.futures.ProcessPoolExecutor(_workers(), context) as self._pool:
+            super()._download_and_prepare(*arguments, **options)
 
 
 def _workers() -> int:

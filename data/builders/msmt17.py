@@ -1,0 +1,105 @@
+"""MSMT17, versions 1 and 2."""
+
+from pathlib import Path
+
+from data.builder import Counts, FolderBuilder
+from data.errors import DataError
+from data.listing import Entry, Listing, check_camera, folder_in
+from data.source import Source
+
+CAMERAS = range(15)
+FOLDERS = {"v1": ("train", "test"), "v2": ("mask_train_v2", "mask_test_v2")}
+TRAIN, QUERY, GALLERY = Counts(1041, 32621, 15), Counts(3060, 11659, 15), Counts(3060, 82161, 15)
+
+
+class MSMT17(FolderBuilder):
+    """MSMT17: fifteen cameras on a campus, indoors and outdoors, at four times of the year.
+
+    Source: given to researchers who sign its release agreement. Version 2 has blurred faces, so
+    its scores are not comparable with version 1's.
+
+    Layout:
+
+        MSMT17_V1/
+          train/   0000/0000_000_01_0303morning_0008_0.jpg ...
+          test/    0000/0000_000_01_0303morning_0006_0.jpg ...
+          list_train.txt list_val.txt list_query.txt list_gallery.txt     lines of "path identity"
+        MSMT17_V2/
+          mask_train_v2/ mask_test_v2/ and the lists
+
+    The camera is the third field of the base name, minus 1. Identities are numbered separately in
+    train and test. Training takes list_train and list_val; the variants that end in "_without_val"
+    take list_train alone, as some programs do.
+
+    Counts (identities / images / cameras): train 1,041 / 32,621 / 15 (30,248 images without
+    list_val), query 3,060 / 11,659 / 15, gallery 3,060 / 82,161 / 15. They were published for
+    version 1 with list_val; for the other variants they are only warned of.
+
+    Citation: L. Wei, S. Zhang, W. Gao, Q. Tian. Person Transfer GAN to Bridge Domain Gap for
+    Person Re-Identification. CVPR 2018.
+    """
+
+    name = "msmt17"
+    VARIANTS = ("v1", "v2", "v1_without_val", "v2_without_val")
+    ONE_NUMBERING = False
+    PUBLISHED = {
+        "v1": {"train": TRAIN, "query": QUERY, "gallery": GALLERY},
+        "v1_without_val": {
+            "train": Counts(1041, 30248, 15, certain=False),
+            "query": QUERY,
+            "gallery": GALLERY,
+        },
+    } | {
+        f"v2{rest}": {
+            "train": Counts(1041, images, 15, certain=False),
+            "query": QUERY._replace(certain=False),
+            "gallery": GALLERY._replace(certain=False),
+        }
+        for rest, images in (("", 32621), ("_without_val", 30248))
+    }
+
+    @classmethod
+    def scan(cls, source: Source) -> Listing:
+        version, _, without_val = cls.variant_of(source).partition("_")
+        train, test = (folder_in(source.folder, name) for name in FOLDERS[version])
+        training = ["list_train.txt"] if without_val else ["list_train.txt", "list_val.txt"]
+        return {
+            "train": _listed(source.folder, training, train),
+            "query": _listed(source.folder, ["list_query.txt"], test),
+            "gallery": _listed(source.folder, ["list_gallery.txt"], test),
+        }
+
+
+def _listed(root: Path, lists: list[str], folder: Path) -> list[Entry]:
+    """The images of some lists, by name; they lie in `folder`."""
+    entries = sorted(
+        (entry for name in lists for entry in _of_list(root / name, folder)),
+        key=lambda entry: entry.name,
+    )
+    for entry, following in zip(entries, entries[1:], strict=False):
+        if entry.name == following.name:
+            raise DataError(f"{root}: {entry.name} stands twice in {' and '.join(lists)}")
+    return entries
+
+
+def _of_list(path: Path, folder: Path) -> list[Entry]:
+    try:
+        lines = [line for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    if not lines:
+        raise DataError(f"{path} is empty")
+    return [_entry(path, line, folder) for line in lines]
+
+
+def _entry(path: Path, line: str, folder: Path) -> Entry:
+    try:
+        name, identity = line.rsplit(maxsplit=1)
+        number, camera = int(identity), int(name.rsplit("/", 1)[-1].split("_")[2]) - 1
+    except (ValueError, IndexError):
+        raise DataError(
+            f"{path}: the line {line!r} is not a path, whose base name has the camera as third "
+            "field, and an identity"
+        ) from None
+    check_camera(f"{path}: {name}", camera, CAMERAS)
+    return Entry(folder / name, f"{folder.name}/{name}", number, camera)

@@ -1,0 +1,101 @@
+"""Any pictures, by a table that says who and where."""
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+from data.builder import SPLITS, FolderBuilder
+from data.errors import DataError
+from data.listing import Entry, Listing
+from data.source import Source
+
+COLUMNS = ("path", "identity", "camera", "split")
+
+
+class ReidCsv(FolderBuilder):
+    """A table of your own: one picture a row.
+
+    `config.data.root` is the table, comma-separated, with a first line that names its columns:
+
+        path,identity,camera,split
+        images/a.jpg,17,0,train
+        images/b.jpg,20,1,query
+        images/c.jpg,20,2,gallery
+
+    Paths are taken from the table's folder; identity and camera are whole numbers; split is train,
+    query or gallery. Other columns are ignored. Training identities may not stand in query or
+    gallery. A table without train rows is for testing only, one without query and gallery for
+    training only.
+    """
+
+    name = "reid_csv"
+
+    @classmethod
+    def title(cls, source: Source) -> str:
+        return source.folder.stem
+
+    @classmethod
+    def scan(cls, source: Source) -> Listing:
+        table = source.folder
+        rows = _rows(table)
+        splits: Listing = defaultdict(list)
+        first_row: dict[Path, int] = {}
+        for line, row in enumerate(rows, start=2):
+            split, entry = _entry(table, line, row)
+            if entry.path in first_row:
+                raise DataError(
+                    f"{table}, line {line}: {entry.name} stands in line {first_row[entry.path]} too"
+                )
+            first_row[entry.path] = line
+            splits[split].append(entry)
+        _check_splits(table, splits)
+        return {split: splits[split] for split in SPLITS if split in splits}
+
+
+def _rows(table: Path) -> list[dict[str, str]]:
+    try:
+        with table.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns, rows = reader.fieldnames or [], list(reader)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table} cannot be read as a table: {error}") from error
+    if missing := [name for name in COLUMNS if name not in columns]:
+        raise DataError(
+            f"{table} has no column {', '.join(missing)}; its first line must name "
+            f"{','.join(COLUMNS)} and names {','.join(columns) or 'nothing'}"
+        )
+    if not rows:
+        raise DataError(f"{table} has no rows")
+    return rows
+
+
+def _entry(table: Path, line: int, row: dict[str, str]) -> tuple[str, Entry]:
+    split, name = (row["split"] or "").strip(), (row["path"] or "").strip()
+    if split not in SPLITS:
+        raise DataError(f"{table}, line {line}: split {split!r} is not one of {', '.join(SPLITS)}")
+    path = table.parent / name
+    if not name or not path.is_file():
+        raise DataError(f"{table}, line {line}: path {name!r} is not a file in {table.parent}")
+    numbers = []
+    for column in ("identity", "camera"):
+        try:
+            numbers.append(int(row[column]))
+        except (TypeError, ValueError):
+            raise DataError(
+                f"{table}, line {line}: {column} {row[column]!r} is not a whole number"
+            ) from None
+    return split, Entry(path, name, *numbers)
+
+
+def _check_splits(table: Path, splits: Listing) -> None:
+    identities = {split: {entry.identity for entry in splits[split]} for split in list(splits)}
+    training = identities.get("train", set())
+    for split in ("query", "gallery"):
+        if both := sorted(training & identities.get(split, set())):
+            raise DataError(
+                f"{table}: identity {both[0]} stands in train and in {split}"
+                + (f", and {len(both) - 1} others do" if len(both) > 1 else "")
+                + "; who is trained on cannot be tested on"
+            )
+    if ("query" in splits) != ("gallery" in splits):
+        raise DataError(f"{table} has only one of query and gallery; a test needs both")

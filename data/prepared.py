@@ -1,0 +1,129 @@
+"""A data set opened: counted, prepared, with a fingerprint of what is in it."""
+
+import hashlib
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from data.builder import Counts, Records, prepare
+from data.catalog import builder_of, published_counts
+from data.counts import Difference, count, differences, likely_cause, table
+from data.errors import DataError
+from data.source import Source
+
+NAMED_AT_MOST = 10  # files or identities that a message lists
+
+
+class PreparedSet:
+    """Splits of one data set on disk.
+
+    title: its name in tables; published, found: counts by split, before damaged files are left
+    out; splits: its records; skipped: file -> what is wrong with it.
+    """
+
+    def __init__(self, source: Source, data_dir: str, allow_other_counts: bool):
+        """Prepares the data set if that was not done yet.
+
+        Raises:
+            DataError: files that are missing or not as the layout has them; other counts than
+                published, where they are not allowed; a split without a file that decodes.
+        """
+        builder_class = builder_of(source)
+        self.source = source
+        self.title = builder_class.title(source)
+        self.one_numbering = builder_class.ONE_NUMBERING
+        self.published = builder_class.PUBLISHED.get(builder_class.variant_of(source), {})
+        config = builder_class.configure(source)
+        listing = builder_class.listing(config)
+        self.found = {split: count(items) for split, items in listing.items()}
+        if not allow_other_counts:
+            self._refuse_other_counts()
+        builder = prepare(builder_class, data_dir, config)
+        self.skipped: dict[str, str] = dict(builder.info.metadata["skipped"])
+        for split in self.found:
+            if not builder.info.splits[split].num_examples:
+                raise DataError(
+                    f"none of the {self.found[split].images} images of the split {split} of "
+                    f"{self.title} can be used: {some(self._problems)}"
+                )
+        self.splits = {split: Records(builder, split) for split in self.found}
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Counts that are not the published ones."""
+        return list(differences(self.published, self.found))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the sorted list of splits, names, identities, cameras and file contents."""
+        lines = sorted(
+            f"{split}\t{path}\t{identity}\t{camera}\t{digest.hex()}\n"
+            for split, records in self.splits.items()
+            for path, identity, camera, digest in zip(
+                records.paths, records.identities, records.cameras, records.digests, strict=True
+            )
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """What eval.json says of the data."""
+        told: dict[str, Any] = {"fingerprint": self.fingerprint}
+        if others := self.differences:
+            told["other_counts"] = [str(difference) for difference in others]
+        if self.skipped:
+            told["skipped"] = self._problems
+        return told
+
+    def summary(self) -> str:
+        """Counts of each split, those that are not the published ones, and the files left out."""
+        lines = [
+            f"{self.title} {split}: {counts.identities} identities, {counts.images} images, "
+            f"{counts.cameras} cameras"
+            for split, counts in ((split, self.counts(split)) for split in self.splits)
+        ]
+        if self.differences:
+            lines.append("not the published counts: " + "; ".join(map(str, self.differences)))
+        if self.skipped:
+            lines.append(f"left out {len(self.skipped)} files:")
+            lines += [f"  {problem}" for problem in self._problems]
+        return "\n".join(lines)
+
+    @property
+    def likely_cause(self) -> str:
+        """Why the counts may differ, in one sentence."""
+        return likely_cause(self.published, self.found, published_counts())
+
+    def refuse_damaged(self) -> None:
+        """Raises DataError where files were left out."""
+        if self.skipped:
+            raise DataError(
+                f"{len(self.skipped)} images of {self.title} cannot be used: "
+                f"{some(self._problems)}. Mend or remove them, or leave them out by "
+                "config.data.on_bad_image = 'skip'"
+            )
+
+    def counts(self, split: str) -> Counts:
+        """What the split holds after damaged files were left out."""
+        records = self.splits[split]
+        return Counts(len(set(records.identities)), len(records), len(set(records.cameras)))
+
+    @property
+    def _problems(self) -> list[str]:
+        return [f"{name} ({problem})" for name, problem in sorted(self.skipped.items())]
+
+    def _refuse_other_counts(self) -> None:
+        if any(difference.certain for difference in self.differences):
+            raise DataError(
+                f"{self.title} in {self.source.root} does not have the published counts:\n"
+                f"{table(self.published, self.found)}\n"
+                f"{self.likely_cause} To go on with these files set "
+                "config.data.allow_other_counts = True; eval.json will say so"
+            )
+
+
+def some(values: Sequence) -> str:
+    """The first of the values, and how many more there are."""
+    listed = ", ".join(map(str, values[:NAMED_AT_MOST]))
+    rest = len(values) - NAMED_AT_MOST
+    return listed + (f" and {rest} more" if rest > 0 else "")

@@ -1,0 +1,118 @@
+"""A file is read as it is, or one phrase says why it cannot be used."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from layouts import write_picture
+from PIL import Image
+
+from data.reading import Damage, problem_of, read_all
+
+SUFFIXES = ("jpg", "png", "tif", "bmp")
+
+
+def saved(image, suffix, **options):
+    file = io.BytesIO()
+    image.save(file, {"jpg": "JPEG", "tif": "TIFF"}.get(suffix, suffix), **options)
+    return file.getvalue()
+
+
+def noise(width=20, height=40, mode="RGB"):
+    rng = np.random.default_rng(0)
+    return Image.fromarray(rng.integers(0, 256, (height, width, 3), np.uint8)).convert(mode)
+
+
+def png_of_16_bits(colour_type, channels):
+    """A PNG that Pillow can read and not write: 16-bit RGB and the like."""
+
+    def chunk(kind, content):
+        check = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", check)
+
+    head = struct.pack(">IIBBBBB", 4, 8, 16, colour_type, 0, 0, 0)
+    rows = (b"\0" + b"\x12\x34" * 4 * channels) * 8
+    chunks = chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("mode", ["RGB", "L", "1", "P"])
+def test_a_picture_of_eight_bits_is_good(suffix, mode):
+    if (suffix, mode) != ("jpg", "P"):
+        assert problem_of(saved(noise(mode=mode), suffix)) == ""
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_transparency_is_good(mode):
+    assert problem_of(saved(noise(mode=mode), "png")) == ""
+
+
+@pytest.mark.parametrize("compression", ["raw", "tiff_lzw", "tiff_adobe_deflate", "packbits"])
+def test_no_size_of_a_tiff_file_is_taken_for_its_depth(compression):
+    files = [saved(noise(width), "tif", compression=compression) for width in range(40, 80)]
+    assert not any(map(problem_of, files))
+
+
+def test_no_size_of_a_bmp_file_is_taken_for_its_depth():
+    assert not any(problem_of(saved(noise(width), "bmp")) for width in range(40, 80))
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_grey_of_16_bits_is_refused(suffix):
+    ramp = Image.fromarray(np.linspace(0, 65535, 64, dtype=np.uint16).reshape(8, 8))
+    assert problem_of(saved(ramp, suffix)) == "16 bits a channel; convert it to 8-bit RGB"
+
+
+@pytest.mark.parametrize(("colour_type", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_colours_of_16_bits_are_refused(colour_type, channels):
+    encoded = png_of_16_bits(colour_type, channels)
+    assert problem_of(encoded) == "16 bits a channel; convert it to 8-bit RGB"
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_colours_of_a_printer_are_refused(suffix):
+    encoded = saved(noise(mode="CMYK"), suffix)
+    assert problem_of(encoded) == "CMYK; convert it to 8-bit RGB"
+
+
+def test_an_empty_file_has_zero_bytes():
+    assert problem_of(b"") == "zero bytes"
+
+
+@pytest.mark.parametrize("encoded", [b"not a picture", b"\x89PNG\r\n\x1a\n", b"II*\0", b"BM" * 30])
+def test_a_file_that_is_no_picture_is_refused(encoded):
+    assert problem_of(encoded).startswith("does not decode: ")
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_a_picture_that_breaks_off_is_refused_wherever_it_does(suffix):
+    encoded = saved(noise(), suffix)
+    # All that a PNG's last 20 bytes say is that it ends.
+    for end in range(1, len(encoded) - 20, 7):
+        assert problem_of(encoded[:end]).startswith("does not decode: "), end
+
+
+def test_files_come_in_order_with_the_bytes_they_have(tmp_path, monkeypatch):
+    monkeypatch.setattr("data.reading.READ_AT_ONCE", 3)
+    paths = [tmp_path / f"{number}.{SUFFIXES[number % 4]}" for number in range(8)]
+    for path in paths:
+        write_picture(path, path.name)
+    assert list(read_all(paths)) == [path.read_bytes() for path in paths]
+
+
+def test_a_file_that_cannot_be_used_does_not_stop_the_others(tmp_path):
+    write_picture(tmp_path / "good.jpg", "good")
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "folder.jpg").mkdir()
+    names = "empty.jpg", "folder.jpg", "gone.jpg", "good.jpg"
+    *bad, good = read_all([tmp_path / name for name in names])
+    assert good == (tmp_path / "good.jpg").read_bytes()
+    assert bad == [
+        Damage("zero bytes"),
+        Damage("cannot be read: Is a directory"),
+        Damage("cannot be read: No such file or directory"),
+    ]
