@@ -37,12 +37,11 @@ flags.mark_flags_as_required(["config"])
 def run() -> None:
     """Wires the data to the package."""
     config = CONFIG.value
+    check_flags()
     validate(config, jax.device_count())
     if MODE.value == "verify_data":
         verify_data(config)
         return
-    if WORKDIR.value is None:
-        raise ConfigError(f"--mode={MODE.value} needs --workdir=DIR, for what it writes")
     workdir = Path(WORKDIR.value).expanduser()
     check_workdir(workdir, config)
     check_checkpoint(workdir, config.init.checkpoint)
@@ -50,7 +49,7 @@ def run() -> None:
     sampling = Sampling(config.train.batch_size // group, group, config.seed)
     scored = CHECKPOINT.value is not None  # a network from elsewhere, which needs no training set
     dataset = load_dataset(config.data, config.eval.datasets, None if scored else sampling)
-    experiment = build(config, dataset.num_classes, dataset.num_cameras, dataset.provenance)
+    experiment = build(config, dataset.num_classes, dataset.num_cameras)
     test_sets = [loop.TestSet(*test) for test in dataset.tests]
     if scored:
         write_config(workdir, config)
@@ -61,19 +60,34 @@ def run() -> None:
     if MODE.value == "eval":
         loop.evaluate_newest(experiment, workdir, test_sets)
         return
-    bank = None
+    bank, trained_on = None, {"datasets": dataset.provenance}
     if config.views.second == "roa":
         cutouts = load_cutouts(config.views.occluders, tuple(config.data.image_size))
-        print(f"occluders: {len(cutouts.images):,} cut-outs {cutouts.origin}", flush=True)
+        trained_on["occluders"] = f"{len(cutouts.images):,} cut-outs {cutouts.origin}"
+        print(f"occluders: {trained_on['occluders']}", flush=True)
         bank = OccluderBank(cutouts.images, cutouts.tall)
     write_config(workdir, config)
-    loop.train(experiment, workdir, dataset.train, test_sets, bank)
+    loop.train(experiment, workdir, dataset.train, test_sets, bank, trained_on)
+
+
+def check_flags() -> None:
+    """Raises ConfigError for a flag that the mode does not have, or lacks."""
+    mode = MODE.value
+    if JSON.value and mode != "verify_data":
+        raise ConfigError("--json is for --mode=verify_data; eval.json holds the scores")
+    if CHECKPOINT.value is not None and mode != "eval":
+        raise ConfigError(
+            "--checkpoint is for --mode=eval; to train from weights set --config.init.checkpoint"
+        )
+    if WORKDIR.value is None and mode != "verify_data":
+        raise ConfigError(f"--mode={mode} needs --workdir=DIR, for what it writes")
 
 
 def verify_data(config: ConfigDict) -> None:
     """Prints what the config's data sets hold; ends with code 1 where scores would be wrong."""
+    identities_per_batch = config.train.batch_size // config.train.images_per_identity
     with contextlib.redirect_stdout(sys.stderr):  # what preparing tells is not the report
-        report = verify(config.data, config.eval.datasets)
+        report = verify(config.data, config.eval.datasets, identities_per_batch)
     print(json.dumps(report, indent=2) if JSON.value else as_text(report), flush=True)
     if report["problems"]:
         sys.exit(1)
@@ -85,10 +99,6 @@ def check_checkpoint(workdir: Path, start: str) -> None:
         find_checkpoint(Path(start).expanduser())
     if CHECKPOINT.value is None:
         return
-    if MODE.value != "eval":
-        raise ConfigError(
-            "--checkpoint is for --mode=eval; to train from weights set --config.init.checkpoint"
-        )
     if (workdir / "checkpoints").exists():
         raise ConfigError(
             f"--workdir={workdir} is of a training, whose eval.json would be lost; choose another "

@@ -88,10 +88,8 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """
         variant = source.variant or cls.VARIANTS[0]
         if variant not in cls.VARIANTS:
-            known = ", ".join(map(repr, cls.VARIANTS))
-            raise DataError(
-                f"config.data.variant = {variant!r} is not one of {cls.name}'s, which are {known}"
-            )
+            known = ", ".join(repr(name) for name in cls.VARIANTS if name) or "none, so ''"
+            raise DataError(f"{cls.name} has no variant {variant!r}; it has {known}")
         return variant
 
     @classmethod

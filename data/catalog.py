@@ -42,9 +42,7 @@ def builder_of(source: Source) -> type[ReidBuilder]:
         DataError: there is none of that name.
     """
     if source.builder not in BUILDERS:
-        raise DataError(
-            f"config.data.builder = {source.builder!r} is not one of {', '.join(BUILDERS)}"
-        )
+        raise DataError(f"there is no data set {source.builder!r}; there are {', '.join(BUILDERS)}")
     return BUILDERS[source.builder]
 
 

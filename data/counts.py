@@ -63,9 +63,8 @@ def likely_cause(
         others: published counts by name of every data set there is.
     """
     for name, counts in others.items():
-        if counts and not any(split not in found for split in counts):
-            if not any(differences(counts, found)):
-                return f"These are the counts of {name}; is config.data.builder the right one?"
+        if counts and counts.keys() <= found.keys() and not any(differences(counts, found)):
+            return f"These are the counts of {name}; is that the data set that you mean?"
     fewer = [s for s, counts in published.items() if found[s].images < counts.images]
     more = [s for s, counts in published.items() if found[s].images > counts.images]
     if fewer and not more:

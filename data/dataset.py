@@ -11,9 +11,9 @@ from ml_collections import ConfigDict
 
 from data.builder import Records
 from data.catalog import builder_of
-from data.errors import DataError
+from data.errors import DataError, some
 from data.pipeline import Loading, Sampling, Split, TrainingSplit, fits_in_memory
-from data.prepared import PreparedSet, some
+from data.prepared import PreparedSet
 from data.source import Source, parse_source
 
 
@@ -89,8 +89,8 @@ def sources_of(fields: ConfigDict, tests: Sequence[str]) -> tuple[list[Source], 
         DataError: a name that is no data set, or the same one twice.
     """
     own = Source(fields.builder, fields.variant, fields.root, fields.pattern)
-    training = [own, *_parsed(fields.joined, "config.data.joined", fields)]
-    testing = _parsed(tests, "config.eval.datasets", fields) or [own]
+    training = [own, *(parse_source(spec, "config.data.joined", own) for spec in fields.joined)]
+    testing = [parse_source(spec, "config.eval.datasets", own) for spec in tests] or [own]
     training, testing = ([_spelled_out(s) for s in sources] for sources in (training, testing))
     for field, sources in (("data.joined", training), ("eval.datasets", testing)):
         for source in sources:
@@ -159,6 +159,14 @@ def check_training(identities: np.ndarray, identities_per_batch: int) -> None:
         )
 
 
+def cameras_of(records: Records) -> dict[int, set[int]]:
+    """The cameras that have seen each identity; none of one that is not there."""
+    cameras: dict[int, set[int]] = defaultdict(set)
+    for identity, camera in zip(records.identities, records.cameras, strict=True):
+        cameras[int(identity)].add(int(camera))
+    return cameras
+
+
 def check_test(query: Records, gallery: Records) -> None:
     """Raises DataError where no query has an image of its identity from another camera."""
     if not np.intersect1d(query.identities, gallery.identities).size:
@@ -167,9 +175,7 @@ def check_test(query: Records, gallery: Records) -> None:
             f"with the gallery ({some(np.unique(gallery.identities))}); are they of one data set, "
             "and does config.data.pattern read the identity?"
         )
-    cameras = defaultdict(set)
-    for identity, camera in zip(gallery.identities, gallery.cameras, strict=True):
-        cameras[identity].add(camera)
+    cameras = cameras_of(gallery)
     queries = zip(query.identities, query.cameras, strict=True)
     if not any(cameras[identity] - {camera} for identity, camera in queries):
         raise DataError(
@@ -177,10 +183,6 @@ def check_test(query: Records, gallery: Records) -> None:
             f"in the gallery (cameras {some(np.unique(gallery.cameras))}), and pictures from its "
             "own do not count; does config.data.pattern read the camera?"
         )
-
-
-def _parsed(specs: Sequence[str], field: str, fields: ConfigDict) -> list[Source]:
-    return [parse_source(spec, field, fields.root, fields.pattern) for spec in specs]
 
 
 def _spelled_out(source: Source) -> Source:

@@ -64,6 +64,8 @@ def folder_in(root: Path, name: str) -> Path:
         (path for path in (root, folder) if path.is_symlink() and not path.exists()), None
     ):
         hint = f"{lost} is a symbolic link that leads nowhere, or to itself"
+    elif not root.exists():
+        hint = f"{root} does not exist"
     elif (root.parent / name).is_dir():
         hint = f"{root} is one level too deep; give {root.parent}"
     elif deeper := sorted(path.parent for path in root.glob(f"*/{name}") if path.is_dir()):

@@ -1,17 +1,16 @@
 """A data set opened: counted, prepared, with a fingerprint of what is in it."""
 
 import hashlib
-from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from data.builder import Counts, Records, prepare
 from data.catalog import builder_of, published_counts
 from data.counts import Difference, count, differences, likely_cause, table
-from data.errors import DataError
+from data.errors import DataError, some
 from data.source import Source
-
-NAMED_AT_MOST = 10  # files or identities that a message lists
 
 
 class PreparedSet:
@@ -84,10 +83,22 @@ class PreparedSet:
         ]
         if self.differences:
             lines.append("not the published counts: " + "; ".join(map(str, self.differences)))
+        if both := self.trained_and_tested:
+            lines.append(
+                f"warning: {len(both)} identities are in training and in test: {some(both)}"
+            )
         if self.skipped:
             lines.append(f"left out {len(self.skipped)} files:")
             lines += [f"  {problem}" for problem in self._problems]
         return "\n".join(lines)
+
+    @property
+    def trained_and_tested(self) -> list[int]:
+        """Identities of the training split that query or gallery show too."""
+        tested = [self.splits[split].identities for split in self.splits if split != "train"]
+        if not self.one_numbering or not tested or "train" not in self.splits:
+            return []
+        return np.intersect1d(self.splits["train"].identities, np.concatenate(tested)).tolist()
 
     @property
     def likely_cause(self) -> str:
@@ -120,10 +131,3 @@ class PreparedSet:
                 f"{self.likely_cause} To go on with these files set "
                 "config.data.allow_other_counts = True; eval.json will say so"
             )
-
-
-def some(values: Sequence) -> str:
-    """The first of the values, and how many more there are."""
-    listed = ", ".join(map(str, values[:NAMED_AT_MOST]))
-    rest = len(values) - NAMED_AT_MOST
-    return listed + (f" and {rest} more" if rest > 0 else "")

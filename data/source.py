@@ -28,20 +28,21 @@ class Source:
         """
         if not self.root:
             raise DataError(
-                f"config.data.root is empty: {self.builder} needs the folder of your own copy; "
-                "nothing is downloaded"
+                f"config.data.root is empty: {self.builder} needs your own copy (the folder, or "
+                "the table of reid_csv); nothing is downloaded"
             )
         return Path(self.root).expanduser().absolute()
 
 
-def parse_source(spec: str, field: str, root: str, pattern: str) -> Source:
+def parse_source(spec: str, field: str, own: Source) -> Source:
     """The data set that `BUILDER[/VARIANT][=FOLDER]` names.
 
     Args:
         spec: for example "market1501", "msmt17/v2=../MSMT17_V2"; a folder that is not absolute
-            is taken from `root`, and `root` itself is taken where there is none.
+            is taken from the own root. Without a folder it is the own root, and without a variant
+            too, of the same builder, the own variant.
         field: of the config, for the error.
-        root, pattern: `config.data.root` and `config.data.pattern`.
+        own: what `config.data` names.
 
     Raises:
         DataError: the text names no builder.
@@ -51,5 +52,8 @@ def parse_source(spec: str, field: str, root: str, pattern: str) -> Source:
     if not builder:
         raise DataError(f"{field}: {spec!r} must read BUILDER, BUILDER/VARIANT or ...=FOLDER")
     if folder:
-        root = str(Path(root).expanduser() / Path(folder.strip()).expanduser())
-    return Source(builder, variant, root, pattern)
+        root = Path(own.root).expanduser()
+        root = root.parent if root.is_file() else root  # the table of reid_csv
+        return Source(builder, variant, str(root / Path(folder.strip()).expanduser()), own.pattern)
+    variant = variant or (own.variant if builder == own.builder else "")
+    return Source(builder, variant, own.root, own.pattern)

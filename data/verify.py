@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -13,22 +13,22 @@ from tqdm import tqdm
 
 from data.builder import Counts, Records
 from data.counts import COLUMNS, table
-from data.dataset import sources_of
-from data.listing import JUNK
-from data.prepared import PreparedSet, some
+from data.dataset import cameras_of, check_test, check_training, sources_of
+from data.errors import DataError, some
+from data.prepared import PreparedSet
 
 Report = dict[str, Any]
 
 NO_IMAGE = "no image of the identity in the gallery"
 SAME_CAMERA = "camera rule: all of the identity's gallery images are of the query's own camera"
-JUNK_RULE = "junk rule: identity -1"
 
 
-def verify(fields: ConfigDict, tests: Sequence[str]) -> Report:
+def verify(fields: ConfigDict, tests: Sequence[str], identities_per_batch: int) -> Report:
     """Looks at every image of the training and test sets.
 
     Args:
         fields: `config.data`; tests: `config.eval.datasets`.
+        identities_per_batch: P of the P x K batches of training.
 
     Returns:
         {"datasets": [a report a set], "problems": [what makes scores wrong, a sentence each]}.
@@ -37,20 +37,20 @@ def verify(fields: ConfigDict, tests: Sequence[str]) -> Report:
         DataError: a data set that cannot be read at all.
     """
     training, testing = sources_of(fields, tests)
-    sets = [
-        PreparedSet(source, fields.data_dir, allow_other_counts=True)
+    sets = {
+        source: PreparedSet(source, fields.data_dir, allow_other_counts=True)
         for source in dict.fromkeys([*training, *testing])
-    ]
-    reports = [examine(prepared) for prepared in sets]
-    problems = [
-        problem
-        for prepared, report in zip(sets, reports, strict=True)
-        for problem in _problems(prepared, report, fields.allow_other_counts)
-    ]
-    for trained in sets:
-        for tested in sets:
-            if trained.source in training and tested.source in testing and trained is not tested:
-                problems += _shared_images(trained, tested)
+    }
+    trained = [sets[source] for source in training]
+    tested = [sets[source] for source in testing]
+    reports = [examine(prepared) for prepared in sets.values()]
+    problems = [p for prepared in sets.values() for p in _own_problems(prepared, fields)]
+    problems += _refused(trained, tested, identities_per_batch)
+    for prepared in trained:
+        for other in tested:
+            problems += _shared_images(prepared, other, ("query", "gallery"))
+    for prepared, other in combinations(trained, 2):
+        problems += _shared_images(prepared, other, ("train",))
     return {"datasets": reports, "problems": problems}
 
 
@@ -61,9 +61,8 @@ def examine(prepared: PreparedSet) -> Report:
         "name": prepared.title,
         "root": prepared.source.root,
         "fingerprint": prepared.fingerprint,
-        "published": _plain(prepared.published),
-        "found": _plain(prepared.found),
-        "counts": table(prepared.published, prepared.found),
+        "published": {split: counts._asdict() for split, counts in prepared.published.items()},
+        "found": {split: _plain(counts) for split, counts in prepared.found.items()},
         "other_counts": [str(difference) for difference in prepared.differences],
         "unreadable": prepared.skipped,
         "splits": {split: _describe(split, records) for split, records in splits.items()},
@@ -71,13 +70,8 @@ def examine(prepared: PreparedSet) -> Report:
         "same_bytes_across": _across(splits, lambda records: records.digests),
         "same_names_across": _across(splits, _base_names),
         "one_camera": _one_camera(splits),
+        "training_identities_in_test": prepared.trained_and_tested,
     }
-    if prepared.one_numbering and "train" in splits:
-        report["training_identities_in_test"] = sorted(
-            int(identity)
-            for identity in set(splits["train"].identities)
-            & {i for split in splits if split != "train" for i in splits[split].identities}
-        )
     if "query" in splits and "gallery" in splits:
         report["queries"] = _queries(splits["query"], splits["gallery"])
     return report
@@ -104,8 +98,8 @@ def _describe(split: str, records: Records) -> Report:
     }
 
 
-def _plain(counts: Mapping[str, Counts]) -> Report:
-    return {split: {what: getattr(c, what) for what in COLUMNS} for split, c in counts.items()}
+def _plain(counts: Counts) -> Report:
+    return {what: getattr(counts, what) for what in COLUMNS}
 
 
 def _spread(numbers: Sequence[int] | np.ndarray) -> dict[str, float]:
@@ -147,9 +141,8 @@ def _one_camera(splits: dict[str, Records]) -> dict[str, list[int]]:
     """Identities that one camera alone has seen, in training and in query and gallery together."""
     halves: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     for split, records in splits.items():
-        half = "train" if split == "train" else "test"
-        for identity, camera in zip(records.identities, records.cameras, strict=True):
-            halves[half][int(identity)].add(int(camera))
+        for identity, cameras in cameras_of(records).items():
+            halves["train" if split == "train" else "test"][identity] |= cameras
     return {
         half: sorted(identity for identity, cameras in seen.items() if len(cameras) == 1)
         for half, seen in halves.items()
@@ -158,47 +151,66 @@ def _one_camera(splits: dict[str, Records]) -> dict[str, list[int]]:
 
 def _queries(query: Records, gallery: Records) -> Report:
     """Which queries have no match left in the gallery, and by which rule."""
-    cameras = defaultdict(set)
-    for identity, camera in zip(gallery.identities, gallery.cameras, strict=True):
-        cameras[identity].add(camera)
+    cameras = cameras_of(gallery)
     unmatched = {}
     for path, identity, camera in zip(query.paths, query.identities, query.cameras, strict=True):
-        if identity == JUNK:
-            unmatched[path] = JUNK_RULE
-        elif not cameras[identity]:
+        if not cameras[identity]:
             unmatched[path] = NO_IMAGE
         elif cameras[identity] == {camera}:
             unmatched[path] = SAME_CAMERA
     return {"images": len(query), "used": len(query) - len(unmatched), "without_match": unmatched}
 
 
-def _shared_images(trained: PreparedSet, tested: PreparedSet) -> Iterator[str]:
+def _own_problems(prepared: PreparedSet, fields: ConfigDict) -> Iterator[str]:
+    name = prepared.title
+    certain = [difference for difference in prepared.differences if difference.certain]
+    if certain and not fields.allow_other_counts:
+        yield f"{name}: {len(certain)} counts are not the published ones. {prepared.likely_cause}"
+    if prepared.skipped and fields.on_bad_image == "error":
+        yield f"{name}: {len(prepared.skipped)} unreadable files"
+    if both := prepared.trained_and_tested:
+        yield f"{name}: {len(both)} identities are in training and in test: {some(both)}"
+
+
+def _refused(
+    trained: Sequence[PreparedSet], tested: Sequence[PreparedSet], identities_per_batch: int
+) -> Iterator[str]:
+    """What training and scoring would stop at."""
+    for prepared in trained:
+        if "train" in prepared.splits:
+            try:
+                check_training(prepared.splits["train"].identities, identities_per_batch)
+            except DataError as error:
+                yield f"{prepared.title}: {error}"
+    for prepared in tested:
+        if "query" in prepared.splits and "gallery" in prepared.splits:
+            try:
+                check_test(prepared.splits["query"], prepared.splits["gallery"])
+            except DataError as error:
+                yield f"{prepared.title}: {error}"
+
+
+def _shared_images(
+    trained: PreparedSet, other: PreparedSet, splits: Sequence[str]
+) -> Iterator[str]:
+    """Images of `other` that `trained` has in its training split, byte for byte."""
     known = set(trained.splits["train"].digests) if "train" in trained.splits else set()
-    for split in tested.splits.keys() - {"train"}:
-        if shared := sum(digest in known for digest in tested.splits[split].digests):
+    for split in splits:
+        digests = other.splits[split].digests if split in other.splits else []
+        if shared := sum(digest in known for digest in digests):
             yield (
-                f"{shared} images of {tested.title}'s {split} are byte for byte in the training "
+                f"{shared} images of {other.title}'s {split} are byte for byte in the training "
                 f"split of {trained.title}"
             )
 
 
-def _problems(prepared: PreparedSet, report: Report, allow_other_counts: bool) -> Iterator[str]:
-    name = prepared.title
-    certain = [difference for difference in prepared.differences if difference.certain]
-    if certain and not allow_other_counts:
-        yield f"{name}: {len(certain)} counts are not the published ones. {prepared.likely_cause}"
-    if prepared.skipped:
-        yield f"{name}: {len(prepared.skipped)} unreadable files"
-    if both := report.get("training_identities_in_test"):
-        yield f"{name}: {len(both)} identities are in training and in test: {some(both)}"
-    yield from _shared_images(prepared, prepared)
-    if report.get("queries", {"used": 1})["used"] == 0:
-        yield f"{name}: no query has a match left"
-
-
 def _section(report: Report) -> str:
     lines = [f"{report['name']} in {report['root']}" if report["root"] else report["name"]]
-    lines += [f"fingerprint {report['fingerprint']}", report["counts"]]
+    published, found = (
+        {split: Counts(**counts) for split, counts in report[which].items()}
+        for which in ("published", "found")
+    )
+    lines += [f"fingerprint {report['fingerprint']}", table(published, found)]
     lines += [f"other than published: {difference}" for difference in report["other_counts"]]
     lines.append(f"{'':10}{'images an identity':>22}{'height':>22}{'width':>22}")
     for split, told in report["splits"].items():
@@ -216,9 +228,8 @@ def _section(report: Report) -> str:
         told = "; ".join(f"{where} {len(found)}" for where, found in report[key].items())
         lines.append(f"{title}: {told}")
         lines += [f"  {where}: {some(found)}" for where, found in report[key].items() if found]
-    if "training_identities_in_test" in report:
-        both = report["training_identities_in_test"]
-        lines.append(f"identities in training and in test: {len(both)}")
+    both = report["training_identities_in_test"]
+    lines.append(f"identities in training and in test: {len(both)}")
     if "queries" in report:
         lines += _query_lines(report["queries"])
     return "\n".join(lines)

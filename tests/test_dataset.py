@@ -192,7 +192,7 @@ def test_the_same_data_set_twice_is_an_error(fields):
 
 
 def test_an_unknown_test_set_is_an_error_that_names_the_known_ones(fields):
-    with pytest.raises(DataError, match="'market' is not one of .*market1501"):
+    with pytest.raises(DataError, match="no data set 'market'; .*market1501"):
         load(fields, "market")
 
 
@@ -323,7 +323,7 @@ def test_the_checks_let_good_splits_pass():
 
 def test_an_unknown_variant_is_an_error_that_names_the_known_ones(fields):
     fields.builder, fields.variant = "rendered_reid", "huge"
-    with pytest.raises(DataError, match="config.data.variant = 'huge' is not one of .*full.*small"):
+    with pytest.raises(DataError, match="no variant 'huge'; it has 'full', 'small'"):
         load(fields)
 
 

@@ -115,6 +115,24 @@ def test_newest_checkpoint_scores_as_training_said(run, tmp_path):
     assert report == json.loads((workdir / "eval.json").read_text())
 
 
+def test_scores_on_other_test_sets_stand_beside_the_first_ones(run, tmp_path):
+    experiment, workdir, _ = run
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    (other,) = toy_tests()
+    other = dataclasses.replace(other, name="other", provenance={"fingerprint": "f02"})
+    loop.evaluate_newest(experiment, copy, [other])
+    before, after = (json.loads((folder / "eval.json").read_text()) for folder in (workdir, copy))
+    assert after["datasets"].pop("other")["fingerprint"] == "f02"
+    assert after == before
+
+
+def test_training_does_not_go_on_with_other_data(run, tmp_path):
+    experiment, workdir, _ = run
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    with pytest.raises(ConfigError, match="the data have changed .*: images"):
+        loop.train(experiment, copy, ToyImages(), toy_tests(), toy_bank(), {"images": "f03"})
+
+
 def test_a_report_is_reranked_as_the_experiment_says(run, tmp_path):
     experiment = dataclasses.replace(run[0], rerank=lambda query, gallery: -query @ gallery.T)
     state = experiment.fresh_state()

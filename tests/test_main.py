@@ -54,6 +54,7 @@ def slow(*values):
         slow(["--confg=x"], ["confg", "Did you mean: config"]),
         slow(["--config.train.batch_size=30"], ["batch_size = 30", "P x K"]),
         slow(["--config.data.variant=huge"], ["'huge'", "'full', 'small'"]),
+        slow(["--json"], ["--mode=verify_data"]),
         slow(["--config.data.builder=market"], ["'market'", "market1501"]),
         slow(["--checkpoint=x"], ["--mode=eval", "config.init.checkpoint"]),
         slow(["--config.init.checkpoint=/no"], ["/no is not a folder"]),
@@ -167,9 +168,11 @@ def test_a_joined_training_is_scored_on_every_test_set(market, tmp_path, write_i
     assert "query: 2 images (1000 published)" in report["datasets"]["occluded_reid"]["other_counts"]
     fingerprints = {n: told["fingerprint"] for n, told in report["datasets"].items()}
     assert len(set(fingerprints.values())) == 3
-    assert {n: told["fingerprint"] for n, told in report["trained_on"].items()} == {
+    trained_on = report["trained_on"]
+    assert {n: told["fingerprint"] for n, told in trained_on["datasets"].items()} == {
         n: fingerprints[n] for n in ("market", "second")
     }
+    assert "96 cut-outs drawn, fingerprint " in trained_on["occluders"]
     for name in fingerprints:
         assert f"{name:20} concat" in result.stdout
 
@@ -202,7 +205,7 @@ def parsed(tmp_path, monkeypatch, *arguments):
     import main
 
     handed = {}
-    monkeypatch.setattr(main.loop, "train", lambda *args: handed.update(bank=args[-1]))
+    monkeypatch.setattr(main.loop, "train", lambda *args: handed.update(bank=args[-2]))
     line = ["main.py", f"--workdir={tmp_path / 'run'}", *arguments]
     monkeypatch.setattr(sys, "argv", line)  # where ml_collections looks for config.* flags
     with flagsaver.flagsaver():

@@ -87,7 +87,7 @@ def test_a_bank_is_only_overwritten_when_asked(tmp_path, capsys, monkeypatch):
         (("--drawn", 2, "--seed=-1"), "-1 is below 0"),
         (("--drawn", 2, "--size", 8), "expected 2 arguments"),
         (("--drawn", 2, "--min-side", 999), "no cut-out is left: kept 0 of 2"),
-        (("--crops", "configs"), "no cut-out is left: kept 0 of 0"),
+        (("--crops", "configs"), "hold no cut-out at all"),
         (("--boxes", "configs"), "boxes.csv cannot be read"),
     ],
 )

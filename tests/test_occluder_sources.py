@@ -67,8 +67,8 @@ def test_boxes_are_cut_from_their_pictures(tmp_path):
     ("table", "words"),
     [
         (None, ["boxes.csv", "path,left,top,width,height"]),
-        ("", ["boxes.csv lacks the column"]),
-        ("path,left,top,w,h\n", ["boxes.csv lacks the column height, width"]),
+        ("", ["boxes.csv has no column path"]),
+        ("path,left,top,w,h\n", ["boxes.csv has no column width, height"]),
         (f"{HEADER}a.png,1,2,3,\n", ["boxes.csv, line 2", "whole numbers"]),
         (f"{HEADER}a.png,1,2,3\n", ["boxes.csv, line 2", "whole numbers"]),
         (f"{HEADER}a.png,1,2,3.5,4\n", ["boxes.csv, line 2", "whole numbers"]),

@@ -10,8 +10,8 @@ from data.source import Source, parse_source
 FIELD = "config.eval.datasets"
 
 
-def parsed(spec, root="/sets/main", pattern="p"):
-    return parse_source(spec, FIELD, root, pattern)
+def parsed(spec, root="/sets/main", builder="cuhk03_np", variant="labeled"):
+    return parse_source(spec, FIELD, Source(builder, variant, root, "p"))
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,18 @@ def test_a_folder_is_taken_from_the_root(tmp_path):
     (tmp_path / "market").mkdir()
     (tmp_path / "Occluded_REID").mkdir()
     assert source.folder.samefile(tmp_path / "Occluded_REID")
+
+
+def test_the_own_variant_is_that_of_the_same_builder_in_the_same_folder():
+    assert parsed("cuhk03_np").variant == "labeled"
+    assert parsed("cuhk03_np/detected").variant == "detected"
+    assert parsed("cuhk03_np=/other").variant == ""
+    assert parsed("market1501").variant == ""
+
+
+def test_a_folder_is_taken_from_the_folder_of_a_table(tmp_path):
+    (tmp_path / "mine.csv").touch()
+    assert parsed("reid_csv=b.csv", root=str(tmp_path / "mine.csv")).folder == tmp_path / "b.csv"
 
 
 def test_the_home_folder_is_known_as_a_tilde(monkeypatch):

@@ -9,9 +9,14 @@ from pathlib import Path
 import pytest
 
 from data.errors import DataError
-from data.verify import JUNK_RULE, NO_IMAGE, SAME_CAMERA, as_text, verify
+from data.verify import NO_IMAGE, SAME_CAMERA, as_text
+from data.verify import verify as verify_in_batches
 
 ROOT = Path(__file__).parents[1]
+
+
+def verify(fields, tests):
+    return verify_in_batches(fields, tests, identities_per_batch=2)
 
 
 def of_one(fields, tests=()):
@@ -47,16 +52,6 @@ def test_queries_without_a_match_are_named_with_the_rule_that_left_them_none(
         "query/77_c1_0.jpg": NO_IMAGE,
         "query/99_c7_5.jpg": SAME_CAMERA,
     }
-
-
-def test_a_query_that_is_junk_has_no_match(fields, tmp_path, write_image):
-    rows = ["path,identity,camera,split"]
-    for name, *labels in (("q", -1, 1, "query"), ("r", 3, 1, "query"), ("g", 3, 2, "gallery")):
-        write_image(tmp_path / f"{name}.png")
-        rows.append(",".join(map(str, (f"{name}.png", *labels))))
-    (tmp_path / "mine.csv").write_text("\n".join(rows))
-    fields.builder, fields.root = "reid_csv", str(tmp_path / "mine.csv")
-    assert of_one(fields)["queries"]["without_match"] == {"q.png": JUNK_RULE}
 
 
 def test_the_protocol_and_the_report_agree_on_the_queries(fields, market, write_image):
@@ -140,6 +135,19 @@ def test_training_images_of_one_set_are_found_in_the_test_of_another(fields, mar
     assert (
         "1 images of other's gallery are byte for byte in the training split of market" in problems
     )
+
+
+def test_joined_sets_with_the_same_pictures_are_a_problem(fields, market, tmp_path):
+    shutil.copytree(market, tmp_path / "again")
+    fields.joined = ("reid_folder=../again",)
+    told = "9 images of again's train are byte for byte in the training split of market"
+    assert told in verify(fields, ())["problems"]
+
+
+def test_what_training_would_refuse_is_a_problem(fields, market):
+    (market / "bounding_box_train" / "5_c1_0.jpg").unlink()
+    (problem,) = verify(fields, ())["problems"]
+    assert "1 training identities have fewer than two images: 5" in problem
 
 
 def test_a_folder_that_cannot_be_read_at_all_is_an_error(fields):

@@ -6,6 +6,7 @@ from data.builder import Counts, FolderBuilder
 from data.errors import DataError
 from data.listing import Entry, Listing, check_camera, folder_in
 from data.source import Source
+from data.tables import read_list
 
 CAMERAS = range(15)
 FOLDERS = {"v1": ("train", "test"), "v2": ("mask_train_v2", "mask_test_v2")}
@@ -33,7 +34,8 @@ class MSMT17(FolderBuilder):
 
     Counts (identities / images / cameras): train 1,041 / 32,621 / 15 (30,248 images without
     list_val), query 3,060 / 11,659 / 15, gallery 3,060 / 82,161 / 15. They were published for
-    version 1 with list_val; for the other variants they are only warned of.
+    version 1 with list_val; those of version 2, and of training without list_val, are only warned
+    of.
 
     Citation: L. Wei, S. Zhang, W. Gao, Q. Tian. Person Transfer GAN to Bridge Domain Gap for
     Person Re-Identification. CVPR 2018.
@@ -83,13 +85,7 @@ def _listed(root: Path, lists: list[str], folder: Path) -> list[Entry]:
 
 
 def _of_list(path: Path, folder: Path) -> list[Entry]:
-    try:
-        lines = [line for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
-    if not lines:
-        raise DataError(f"{path} is empty")
-    return [_entry(path, line, folder) for line in lines]
+    return [_entry(path, line, folder) for line in read_list(path)]
 
 
 def _entry(path: Path, line: str, folder: Path) -> Entry:

@@ -7,6 +7,7 @@ from data.builders.dukemtmc_reid import CAMERAS, GALLERY, PATTERN
 from data.errors import DataError
 from data.listing import MARKET_FOLDERS, Listing, folder_in, images_in, market_layout, parse
 from data.source import Source
+from data.tables import read_list
 
 # Where the authors' own converter looks for the files of a list, in this order.
 SOUGHT_IN = {"train": ("train", "gallery"), "query": ("query", "gallery"), "gallery": ("gallery",)}
@@ -82,16 +83,7 @@ def _listed(root: Path, lists: Path) -> Listing:
 
 
 def _names(path: Path) -> list[str]:
-    try:
-        names = path.read_text().split()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}); Occluded-Duke by lists needs train.list, "
-            "query.list and gallery.list"
-        ) from error
-    names = sorted(name.rsplit("/", 1)[-1] for name in names)
+    names = sorted(line.rsplit("/", 1)[-1] for line in read_list(path))
     if repeated := [a for a, b in zip(names, names[1:], strict=False) if a == b]:
         raise DataError(f"{path} names {repeated[0]} twice")
-    if not names:
-        raise DataError(f"{path} is empty")
     return names

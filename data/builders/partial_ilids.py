@@ -19,8 +19,8 @@ class PartialILIDS(FolderBuilder):
           Probe/     1.jpg 2.jpg ...     the query
           Gallery/   1.jpg 2.jpg ...
 
-    The identity is the number in the base name; `1.jpg` and `001.jpg` are one person. No camera is
-    recorded: the query is camera 0, the gallery camera 1.
+    The identity is the number that the base name opens with; `1.jpg` and `001.jpg` are one person.
+    No camera is recorded: the query is camera 0, the gallery camera 1.
 
     Counts (identities / images): query 119 / 119, gallery 119 / 119.
 

@@ -1,13 +1,13 @@
 """Any pictures, by a table that says who and where."""
 
-import csv
 from collections import defaultdict
 from pathlib import Path
 
 from data.builder import SPLITS, FolderBuilder
 from data.errors import DataError
-from data.listing import Entry, Listing
+from data.listing import JUNK, Entry, Listing
 from data.source import Source
+from data.tables import Row, read_table
 
 COLUMNS = ("path", "identity", "camera", "split")
 
@@ -23,12 +23,10 @@ class ReidCsv(FolderBuilder):
         images/c.jpg,20,2,gallery
 
     Paths are taken from the table's folder; identity and camera are whole numbers; split is train,
-    query or gallery. Other columns are ignored. Training identities may not stand in query or
-    gallery. A table without train rows is for testing only, one without query and gallery for
-    training only.
+    query or gallery; identity -1 is junk and left out. Other columns are ignored. Training
+    identities may not stand in query or gallery. A table without train rows is for testing only,
+    one without query and gallery for training only.
     """
-
-    name = "reid_csv"
 
     @classmethod
     def title(cls, source: Source) -> str:
@@ -37,40 +35,25 @@ class ReidCsv(FolderBuilder):
     @classmethod
     def scan(cls, source: Source) -> Listing:
         table = source.folder
-        rows = _rows(table)
         splits: Listing = defaultdict(list)
         first_row: dict[Path, int] = {}
-        for line, row in enumerate(rows, start=2):
+        for line, row in read_table(table, COLUMNS):
             split, entry = _entry(table, line, row)
             if entry.path in first_row:
                 raise DataError(
                     f"{table}, line {line}: {entry.name} stands in line {first_row[entry.path]} too"
                 )
             first_row[entry.path] = line
-            splits[split].append(entry)
+            if entry.identity != JUNK:
+                splits[split].append(entry)
+        if not splits:
+            raise DataError(f"{table} has no rows but junk (identity -1)")
         _check_splits(table, splits)
         return {split: splits[split] for split in SPLITS if split in splits}
 
 
-def _rows(table: Path) -> list[dict[str, str]]:
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns, rows = reader.fieldnames or [], list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table} cannot be read as a table: {error}") from error
-    if missing := [name for name in COLUMNS if name not in columns]:
-        raise DataError(
-            f"{table} has no column {', '.join(missing)}; its first line must name "
-            f"{','.join(COLUMNS)} and names {','.join(columns) or 'nothing'}"
-        )
-    if not rows:
-        raise DataError(f"{table} has no rows")
-    return rows
-
-
-def _entry(table: Path, line: int, row: dict[str, str]) -> tuple[str, Entry]:
-    split, name = (row["split"] or "").strip(), (row["path"] or "").strip()
+def _entry(table: Path, line: int, row: Row) -> tuple[str, Entry]:
+    split, name = row["split"], row["path"]
     if split not in SPLITS:
         raise DataError(f"{table}, line {line}: split {split!r} is not one of {', '.join(SPLITS)}")
     path = table.parent / name
@@ -80,7 +63,7 @@ def _entry(table: Path, line: int, row: dict[str, str]) -> tuple[str, Entry]:
     for column in ("identity", "camera"):
         try:
             numbers.append(int(row[column]))
-        except (TypeError, ValueError):
+        except ValueError:
             raise DataError(
                 f"{table}, line {line}: {column} {row[column]!r} is not a whole number"
             ) from None

@@ -8,11 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from data.errors import DataError
+from data.errors import DataError, some
 from data.occluders.bank import as_cell, is_tall
 from data.occluders.sources import Candidate, Unusable
 
-NAMED_AT_MOST = 10  # damaged files that a message lists
+NOTHING = (
+    "the folders hold no cut-out at all; python -m data.occluders build --help says what is sought "
+    "in each"
+)
 
 
 class Built(NamedTuple):
@@ -31,11 +34,7 @@ class Built(NamedTuple):
         total = len(self.tall) + self.dropped.total()
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
         told = f"kept {len(self.tall):,} of {total:,} cut-outs; dropped: {reasons or 'none'}"
-        if self.damaged:
-            told += "\ndamaged: " + ", ".join(self.damaged[:NAMED_AT_MOST])
-        if len(self.damaged) > NAMED_AT_MOST:
-            told += f" and {len(self.damaged) - NAMED_AT_MOST} more"
-        return told
+        return told + (f"\ndamaged: {some(self.damaged)}" if self.damaged else "")
 
 
 def build(
@@ -87,7 +86,8 @@ def build(
         images[row], tall[row] = as_cell(cutout, size), is_tall(cutout)
     built = Built(images[: len(staying)], tall[: len(staying)], dropped, list(damaged))
     if not staying:
-        raise DataError(f"no cut-out is left: {built.summary()}")
+        found = built.dropped.total()
+        raise DataError(f"no cut-out is left: {built.summary()}" if found else NOTHING)
     return built
 
 

@@ -1,6 +1,5 @@
 """Where cut-outs come from. Each source streams candidates, which are decoded only if wanted."""
 
-import csv
 import os
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -11,6 +10,7 @@ from PIL import Image
 
 from data.errors import DataError
 from data.rendering import KINDS, draw_occluder
+from data.tables import Row, read_table
 
 JPEG_BLACK = 16  # a JPEG's transparent black is blurred by compression
 CROPS = (".png", ".jpg", ".jpeg")
@@ -85,22 +85,11 @@ def boxes(folder: Path) -> Iterator[Candidate]:
         DataError: there is no such table, or a row of it cannot be meant.
     """
     table = folder / BOXES
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            rows = csv.DictReader(file)
-            if lacking := {"path", *SIDES} - set(rows.fieldnames or ()):
-                raise DataError(f"{table} lacks the column {', '.join(sorted(lacking))}")
-            for row in rows:
-                box = _box(row, f"{table}, line {rows.line_num}")
-                yield partial(_cut_box, folder / row["path"], box)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{table} cannot be read ({error}); --boxes needs a folder of pictures with a table "
-            f"{BOXES} in it, columns path,{','.join(SIDES)} in pixels"
-        ) from error
+    for line, row in read_table(table, ("path", *SIDES)):
+        yield partial(_cut_box, folder / row["path"], _box(row, f"{table}, line {line}"))
 
 
-def _box(row: dict[str, str], where: str) -> tuple[int, int, int, int]:
+def _box(row: Row, where: str) -> tuple[int, int, int, int]:
     """(left, top, right, bottom) in pixels."""
     try:
         left, top, width, height = (int(row[side]) for side in SIDES)

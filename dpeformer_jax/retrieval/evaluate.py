@@ -131,7 +131,13 @@ def table(report: Mapping[str, Any]) -> str:
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:
-    """Writes eval.json whole or not at all."""
+    """Writes eval.json whole or not at all.
+
+    Scores of the same network on other data sets, which an earlier report there has, stay.
+    """
+    old = json.loads(path.read_text()) if path.exists() else {}
+    if {**old, "datasets": None} == {**report, "datasets": None}:
+        report = {**report, "datasets": old["datasets"] | report["datasets"]}
     write_whole(path, json.dumps(report, indent=2) + "\n")
 
 

@@ -1,9 +1,7 @@
 """From a config to the parts of a run."""
 
 import dataclasses
-from collections.abc import Mapping
 from functools import partial
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -25,10 +23,7 @@ from dpeformer_jax.training.state import TrainState, initial_state
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """What a run is made of; `config` serves its numbers (epochs, intervals).
-
-    trained_on: what eval.json says of each training set, by name.
-    """
+    """What a run is made of; `config` serves its numbers (epochs, intervals)."""
 
     config: ConfigDict
     mesh: Mesh
@@ -38,7 +33,6 @@ class Experiment:
     loss_weights: LossWeights
     extractor: FeatureExtractor
     rerank: Rerank | None
-    trained_on: Mapping[str, Any]
 
     @property
     def description(self) -> Description:
@@ -56,12 +50,7 @@ class Experiment:
         return create(jax.random.key(self.config.seed))
 
 
-def build(
-    config: ConfigDict,
-    num_classes: int,
-    num_cameras: int,
-    trained_on: Mapping[str, Any] = MappingProxyType({}),
-) -> Experiment:
+def build(config: ConfigDict, num_classes: int, num_cameras: int) -> Experiment:
     """Builds the network and all that trains it for a training set of that many identities."""
     model = _model(config.model, num_classes, num_cameras)
     optim = config.optim
@@ -75,7 +64,6 @@ def build(
         loss_weights=LossWeights(**config.loss.to_dict()),
         extractor=FeatureExtractor(model, mesh, config.eval.batch_size),
         rerank=_rerank(config.eval),
-        trained_on=dict(trained_on),
     )
 
 

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import jax
@@ -21,6 +22,7 @@ from dpeformer_jax.training.journal import Journal
 from dpeformer_jax.training.occlusion import OccluderBank
 from dpeformer_jax.training.state import TrainState
 from dpeformer_jax.training.step import Metrics, train_step
+from dpeformer_jax.training.workdir import check_data, record_data, recorded_data
 from dpeformer_jax.weights import Weights, load_weights
 
 
@@ -73,24 +75,33 @@ def train(
     images: TrainingImages,
     test_sets: Sequence[TestSet],
     bank: OccluderBank | None,
+    trained_on: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Trains to the last epoch, from the newest checkpoint if there is one, and scores.
 
+    Args:
+        trained_on: fingerprints of images and cut-outs, for eval.json.
+
     Returns:
         The content of eval.json.
+
+    Raises:
+        ConfigError: the checkpoints are of other data, or of another network.
     """
     state = experiment.fresh_state()
     with Checkpoints(workdir / "checkpoints", experiment.description) as checkpoints:
         if checkpoints.newest is None:
+            record_data(workdir, trained_on)
             state = with_pretrained(experiment, state)
             report(experiment, state, test_sets, workdir / "eval_initial.json")
             state = with_memory(experiment, state, images)
         else:
+            check_data(workdir, trained_on)
             state = TrainState.from_items(checkpoints.restore(state.items))
             print(f"continuing from step {checkpoints.newest} in {workdir}", flush=True)
         state = run_epochs(experiment, workdir, checkpoints, state, images, bank)
     path = workdir / "eval.json"
-    return report(experiment, state, test_sets, path, trained_on=experiment.trained_on)
+    return report(experiment, state, test_sets, path, trained_on=recorded_data(workdir))
 
 
 def run_epochs(
@@ -160,7 +171,7 @@ def evaluate_newest(
     with Checkpoints(workdir / "checkpoints", experiment.description) as checkpoints:
         state = TrainState.from_items(checkpoints.restore(experiment.fresh_state().items))
     path = workdir / "eval.json"
-    return report(experiment, state, test_sets, path, trained_on=experiment.trained_on)
+    return report(experiment, state, test_sets, path, trained_on=recorded_data(workdir))
 
 
 def evaluate_checkpoint(

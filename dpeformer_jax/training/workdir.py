@@ -1,6 +1,7 @@
 """The folder of one run: its config, and the promise not to mix two runs in it."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.files import write_whole
 from dpeformer_jax.validation import flatten
 
+DATA = "trained_on.json"
 # Fields that change neither the network nor its training.
 FREE = (
     "data.allow_other_counts",
@@ -48,6 +50,27 @@ def write_config(workdir: Path, config: ConfigDict) -> None:
         write_whole(path, json.dumps(_plain(config), indent=2) + "\n")
     except OSError as error:
         raise ConfigError(f"--workdir={workdir} cannot be written: {error}") from error
+
+
+def record_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
+    """Writes down the fingerprints of what a training that begins is trained on."""
+    write_whole(workdir / DATA, json.dumps(dict(trained_on), indent=2) + "\n")
+
+
+def recorded_data(workdir: Path) -> dict[str, Any]:
+    """What `record_data` wrote."""
+    return json.loads((workdir / DATA).read_text())
+
+
+def check_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
+    """Raises ConfigError where a training would go on with other images or cut-outs."""
+    old, new = flatten(recorded_data(workdir)), flatten(dict(trained_on))
+    changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    if changed:
+        raise ConfigError(
+            f"{workdir / DATA}: the data have changed since the training began: "
+            f"{', '.join(changed)}. Choose another --workdir, or bring back the old files"
+        )
 
 
 def _plain(config: ConfigDict) -> dict[str, Any]:

@@ -1,0 +1,61 @@
+"""Text files that list things: tables with named columns, and plain lists."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from data.errors import DataError
+
+Row = dict[str, str]
+
+
+def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+    """Rows of a comma-separated table with their line numbers; empty rows are passed over.
+
+    Columns are known by the first line, in any case and order; others than `columns` may be there.
+
+    Raises:
+        DataError: no such file, no text, or a column that is missing.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, restval="")
+            found = [name.strip().lower() for name in reader.fieldnames or ()]
+            _check_columns(path, found, columns)
+            reader.fieldnames = found
+            for row in reader:
+                if any(row[name].strip() for name in columns):
+                    yield reader.line_num, {name: row[name].strip() for name in columns}
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
+    except (OSError, csv.Error) as error:
+        raise DataError(
+            f"{path} cannot be read as a table with the columns {','.join(columns)}: {error}"
+        ) from error
+
+
+def read_list(path: Path) -> list[str]:
+    """Lines of a text file, without empty ones.
+
+    Raises:
+        DataError: no such file, no text, or nothing in it.
+    """
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+    lines = [line for line in lines if line]
+    if not lines:
+        raise DataError(f"{path} is empty")
+    return lines
+
+
+def _check_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> None:
+    if missing := [name for name in columns if name not in found]:
+        comma = (
+            "; separate them by commas" if len(found) == 1 and set(";\t") & set(found[0]) else ""
+        )
+        raise DataError(
+            f"{path} has no column {', '.join(missing)}: its first line must name "
+            f"{','.join(columns)} and reads {','.join(found) or 'nothing'}{comma}"
+        )
