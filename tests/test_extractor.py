@@ -58,15 +58,19 @@ def test_files_and_arrays_give_the_same_features(extractor, tmp_path, write_imag
         np.testing.assert_array_equal(from_files[name], from_arrays[name])
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "RGBA", "I;16"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK", "RGBA"])
 def test_pictures_are_read_as_the_training_reads_them(tmp_path, mode):
-    noise = np.random.default_rng(0).integers(0, 256, (40, 20, 4), np.uint8)
-    picture = Image.fromarray(noise[..., 0].astype(np.uint16) * 257)
-    if mode != "I;16":
-        picture = Image.fromarray(noise).convert(mode)
-    path = tmp_path / "x.tif"
-    picture.save(path)
+    noise = np.random.default_rng(0).integers(0, 256, (50, 30, 3), np.uint8)
+    path = tmp_path / ("picture.tif" if mode == "CMYK" else "picture.png")
+    Image.fromarray(noise).convert(mode).save(path)
     np.testing.assert_array_equal(load_picture(path, SIZE), decode(path.read_bytes(), SIZE))
+
+
+def test_grey_of_16_bits_is_scaled_and_not_clipped(tmp_path):
+    grey = np.random.default_rng(0).integers(0, 256, SIZE, np.uint8)
+    path = tmp_path / "picture.png"
+    Image.fromarray(grey.astype(np.uint16) * 257).save(path)
+    np.testing.assert_array_equal(load_picture(path, SIZE), np.stack([grey] * 3, axis=-1))
 
 
 def test_a_camera_is_needed_where_it_is_embedded():
