@@ -16,7 +16,9 @@ from data.errors import DataError
 from data.occluders import load_cutouts
 from data.pipeline import Sampling
 from data.verify import as_text, verify
+from dpeformer_jax.compilation import keep_compiled
 from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.processes import join_processes
 from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.occlusion import OccluderBank
@@ -38,6 +40,8 @@ def run() -> None:
     """Wires the data to the package."""
     config = CONFIG.value
     check_flags()
+    join_processes(config.distributed)
+    keep_compiled()
     validate(config, jax.device_count())
     if MODE.value == "verify_data":
         verify_data(config)
@@ -112,6 +116,21 @@ def main(_: list[str]) -> None:
         run()
     except (ConfigError, DataError) as error:
         stop(error)
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        stop(out_of_memory(error))
+
+
+def out_of_memory(error: Exception) -> ConfigError:
+    """What to try, in the order of what it costs."""
+    return ConfigError(
+        f"the devices' memory is too small: {str(error).splitlines()[0]} In training try "
+        "--config.model.dtype=bfloat16, then --config.train.microbatches=2 or more, then "
+        "--config.model.remat=True, which leave the step's batch as it is; last a smaller "
+        "--config.train.batch_size. In scoring lower --config.eval.batch_size. Decoded images do "
+        "not lie on the devices; a bank of cut-outs (config.views.occluders) does"
+    )
 
 
 def parse_flags(arguments: list[str]) -> list[str]:

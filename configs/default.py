@@ -20,6 +20,13 @@ def get_config(preset: str = "") -> ConfigDict:
     """
     config = ConfigDict()
     config.seed = 0  # of initialisation, sampling and augmentation
+    config.parallel = "jit"  # the step on many devices: "jit" (sharded arrays) or "pmap"
+
+    config.distributed = distributed = ConfigDict()
+    distributed.enabled = False  # several processes train together (docs/scaling.md)
+    distributed.coordinator = ""  # host:port of process 0; "" is found out (SLURM, TPU, MPI, ...)
+    distributed.processes = 0  # how many there are; 0 is found out
+    distributed.process = -1  # number of this one; -1 is found out
 
     config.data = data = ConfigDict()
     data.builder = "rendered_reid"  # the training set: a name of data/catalog.py
@@ -44,6 +51,7 @@ def get_config(preset: str = "") -> ConfigDict:
     model.sie = False  # side information embedding of the camera
     model.sie_coefficient = 3.0  # its factor
     model.dtype = "float32"  # of the computation: "float32" or "bfloat16"
+    model.remat = False  # compute blocks again for their gradient: less memory, a third slower
     model.global_token = "class"  # "class", or "first_patch" (released program)
     model.pooling = "image"  # of kept patches: per "image", or to the "batch"'s fewest (released)
     model.head_merge = "image"  # in the FBM: per "image", or across the "batch" (released program)
@@ -73,6 +81,7 @@ def get_config(preset: str = "") -> ConfigDict:
 
     config.train = train = ConfigDict()
     train.batch_size = 64  # images a step over all devices; each is seen as two views
+    train.microbatches = 1  # pieces of a step's batch, for memory; the step computes the same
     train.images_per_identity = 4  # K of the P x K batches
     train.epochs = 120  # passes over the sampling plan
     train.checkpoint_every = 10  # epochs

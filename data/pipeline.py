@@ -73,13 +73,6 @@ class Split:
         self._name, self._loading = name, loading
         self._decoder = Decoder(records, loading.image_size)
 
-    def ordered(self, batch_size: int) -> Iterator[Batch]:
-        """Every image once in order; the last batch is padded and `mask` marks what counts."""
-        total = len(self.identities)
-        rows = np.arange(-(-total // batch_size) * batch_size).reshape(-1, batch_size)
-        for batch, row in zip(self.batches(np.minimum(rows, total - 1)), rows, strict=True):
-            yield {**batch, "mask": row < total}
-
     def batches(self, plan: np.ndarray) -> Iterator[Batch]:
         """Batches of the images at plan [S, B]: image [B, H, W, 3], label [B], camera [B]."""
         pixels = self._pixels

@@ -1,11 +1,18 @@
-"""Files that are there whole or not at all."""
+"""Files that are there whole or not at all, written once however many processes there are."""
 
 import os
 from pathlib import Path
 
+from dpeformer_jax.processes import is_first
+
 
 def write_whole(path: Path, text: str) -> None:
-    """Writes under a temporary name and renames, so that a killed process leaves no half file."""
+    """Writes under a temporary name and renames, so that a killed process leaves no half file.
+
+    Of several processes, which all have the same to write, the first does.
+    """
+    if not is_first():
+        return
     partial = path.with_suffix(".partial")
     partial.write_text(text)
     os.replace(partial, path)

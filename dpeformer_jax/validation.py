@@ -10,6 +10,7 @@ from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.model.vit import VARIANTS, patch_grid
 
 CHOICES = {
+    "parallel": ("jit", "pmap"),
     "data.on_bad_image": ("error", "skip"),
     "data.cache": ("auto", "memory", "none"),
     "model.variant": tuple(VARIANTS),
@@ -23,6 +24,8 @@ CHOICES = {
 # field: (smallest, largest) value; None is no bound.
 RANGES = {
     "seed": (0, None),
+    "distributed.processes": (0, None),
+    "distributed.process": (-1, None),
     "data.loader_threads": (1, None),
     "data.loader_processes": (0, None),
     "model.stride": (1, None),
@@ -40,6 +43,7 @@ RANGES = {
     "optim.weight_decay": (0, None),
     "optim.warmup_epochs": (0, None),
     "train.images_per_identity": (2, None),
+    "train.microbatches": (1, None),
     "train.epochs": (1, None),
     "train.checkpoint_every": (1, None),
     "train.log_every": (1, None),
@@ -77,6 +81,7 @@ def validate(config: ConfigDict, devices: int) -> None:
             raise ConfigError(f"config.{name} = {value} must be {bounds}")
     _check_patches(config)
     _check_batches(config, devices)
+    _check_microbatches(config, devices)
     _check_folders(config)
 
 
@@ -128,6 +133,15 @@ def _check_batches(config: ConfigDict, devices: int) -> None:
                 f"config.{name} = {value} is not divisible by the {devices} devices that share it; "
                 f"{_next_multiple(value, multiple)} is"
             )
+
+
+def _check_microbatches(config: ConfigDict, devices: int) -> None:
+    batch, pieces = config.train.batch_size, config.train.microbatches
+    if batch % (pieces * devices):
+        raise ConfigError(
+            f"config.train.microbatches = {pieces} x {devices} devices do not divide "
+            f"config.train.batch_size = {batch}"
+        )
 
 
 def _next_multiple(value: int, step: int) -> int:

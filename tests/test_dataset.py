@@ -239,7 +239,7 @@ def test_damaged_files_can_be_left_out(fields, damaged):
     assert test.gallery.identities.tolist() == [0, 20, 20, 21]
     kept = dataset.train.paths + test.query.paths + test.gallery.paths
     assert not set(damaged) & set(kept)
-    assert len(list(dataset.train.ordered(3))) == 3
+    assert len(list(dataset.train.batches(np.arange(8).reshape(4, 2)))) == 4
 
 
 def test_the_error_comes_back_although_the_data_set_is_prepared(fields, damaged):
@@ -346,7 +346,7 @@ def test_the_cache_field_says_whether_images_are_decoded_again(fields, monkeypat
     fields.cache = cache
     train = load(fields).train
     for _ in range(2):
-        list(train.ordered(3))
+        list(train.batches(np.arange(9).reshape(3, 3)))
     assert len(read) == reads
 
 

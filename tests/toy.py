@@ -63,13 +63,6 @@ class ToyImages:
                 "camera": self.sides[row],
             }
 
-    def ordered(self, batch_size):
-        total = len(self.labels)
-        for start in range(0, total, batch_size):
-            rows = np.arange(start, start + batch_size)
-            (batch,) = self.batches([np.minimum(rows, total - 1)])
-            yield {**batch, "mask": rows < total}
-
 
 def toy_bank():
     """One dark and one light opaque cut-out, wide and tall."""

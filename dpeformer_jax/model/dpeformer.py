@@ -1,5 +1,6 @@
 """DPEFormer: backbone, holistic parts, selected and blended parts, classifiers."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import flax.linen as nn
@@ -98,6 +99,9 @@ class DPEFormer(nn.Module):
             count of the "batch" as in the released program.
         head_merge: of the blending attention, within each "image", or across the "batch" as in
             the released program.
+        remat: see VisionTransformer.
+        microbatches: pieces that the backbone takes a training batch in, one after the other; what
+            is inside it is kept for one piece at a time and computed again for the gradient.
     """
 
     variant: Variant
@@ -112,6 +116,8 @@ class DPEFormer(nn.Module):
     global_token: str = "class"
     pooling: str = "image"
     head_merge: str = "image"
+    remat: bool = False
+    microbatches: int = 1
 
     @property
     def mixes_batch(self) -> bool:
@@ -126,6 +132,7 @@ class DPEFormer(nn.Module):
             self.sides,
             self.side_coefficient,
             self.dtype,
+            self.remat,
         )
         self.blending = PartBlending(self.dtype, mix_batch=self.head_merge == "batch")
         self.holistic_norm, self.part_norm = PartNorm(), PartNorm()
@@ -143,7 +150,11 @@ class DPEFormer(nn.Module):
         return self._heads(self.backbone(images, side), train=False)
 
     def train_views(
-        self, views: jax.Array, side: jax.Array | None, keys: jax.Array
+        self,
+        views: jax.Array,
+        side: jax.Array | None,
+        keys: jax.Array,
+        gather: Callable[[jax.Array], jax.Array] = lambda tokens: tokens,
     ) -> tuple[Outputs, Outputs]:
         """Training: outputs for the clean and for the occluded view.
 
@@ -154,11 +165,27 @@ class DPEFormer(nn.Module):
             views: [2, B, H, W, 3] normalised, clean then occluded.
             side: [B] row of the SIE, or None.
             keys: [2, B] random keys for the stochastic depth.
+            gather: brings the tokens of the whole batch together, where B is a device's share.
         """
         images = views.reshape(-1, *views.shape[2:])
         both = None if side is None else jnp.tile(side, 2)
-        clean, occluded = jnp.split(self.backbone(images, both, keys.reshape(-1)), 2)
-        return self._heads(clean, train=True), self._heads(occluded, train=True)
+        clean, occluded = jnp.split(self._tokens(images, both, keys.reshape(-1)), 2)
+        return self._heads(gather(clean), train=True), self._heads(gather(occluded), train=True)
+
+    def _tokens(self, *batch: jax.Array | None) -> jax.Array:
+        """The backbone on a training batch, piece by piece; the heads see it whole all the same."""
+        count = self.microbatches
+        if count == 1:
+            return self.backbone(*batch)
+
+        def piece(backbone: VisionTransformer, carry: None, images: tuple) -> tuple:
+            return carry, backbone(*images)
+
+        # Every count-th image is of one piece, so that each device has a share of all pieces.
+        pieces = jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1), batch)
+        scan = nn.scan(nn.remat(piece), variable_broadcast="params", split_rngs={"params": False})
+        _, tokens = scan(self.backbone, None, pieces)
+        return tokens.swapaxes(0, 1).reshape(-1, *tokens.shape[2:])
 
     def _heads(self, tokens: jax.Array, train: bool) -> Outputs:
         globe = tokens[:, 1 if self.global_token == "first_patch" else 0]

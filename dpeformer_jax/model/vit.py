@@ -130,6 +130,7 @@ class VisionTransformer(nn.Module):
             number of cameras, of views, or of cameras x views; 0 switches it off.
         side_coefficient: the factor lambda of the SIE.
         dtype: of the computation; parameters are always float32.
+        remat: computes each block again for its gradient, instead of keeping what is inside it.
     """
 
     variant: Variant
@@ -138,6 +139,7 @@ class VisionTransformer(nn.Module):
     sides: int = 0
     side_coefficient: float = 3.0
     dtype: jnp.dtype = jnp.float32
+    remat: bool = False
 
     @nn.compact
     def __call__(
@@ -168,10 +170,11 @@ class VisionTransformer(nn.Module):
             table = self.param("sie_embed", TRUNCATED_NORMAL, (self.sides, 1, width))
             x = x + self.side_coefficient * table[side]
         x = x.astype(self.dtype)
+        block = nn.remat(Block) if self.remat else Block
         for depth in range(self.variant.depth):
             rate = self.drop_path * depth / max(self.variant.depth - 1, 1)
             block_keys = (
                 None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, depth)
             )
-            x = Block(self.variant.heads, rate, self.dtype, name=f"blocks_{depth}")(x, block_keys)
+            x = block(self.variant.heads, rate, self.dtype, name=f"blocks_{depth}")(x, block_keys)
         return nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="norm")(x)

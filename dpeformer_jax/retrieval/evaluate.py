@@ -10,7 +10,7 @@ import numpy as np
 from jax.sharding import Mesh
 from tqdm import tqdm
 
-from dpeformer_jax.devices import prefetch, replicated
+from dpeformer_jax.devices import own_places, prefetch, replicated
 from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.files import write_whole
 from dpeformer_jax.model.dpeformer import DPEFormer
@@ -25,16 +25,15 @@ class Images(Protocol):
     """Labelled images, as evaluation needs them.
 
     identities, cameras: [M] int; sides: [M] row of the SIE, -1 for a camera without one.
-    `ordered(batch_size)` yields every image once in order, as
-    {"image": uint8 [B, H, W, 3], "camera": [B] row of the SIE, "label": [B], "mask": [B] bool}, the
-    last batch padded.
+    `batches(plan)` yields the images at the indices [S, B] as {"image": uint8 [B, H, W, 3],
+    "label": [B], "camera": [B] row of the SIE}.
     """
 
     identities: np.ndarray
     cameras: np.ndarray
     sides: np.ndarray
 
-    def ordered(self, batch_size: int) -> Iterator[dict[str, np.ndarray]]: ...
+    def batches(self, plan: np.ndarray) -> Iterator[dict[str, np.ndarray]]: ...
 
 
 class FeatureExtractor:
@@ -51,8 +50,13 @@ class FeatureExtractor:
         self._mesh = mesh
         self.batch_size = batch_size
 
-    def batches(self, variables: Any, images: Images, title: str) -> Iterator[tuple[Any, Any]]:
-        """Yields (features on the device, batch), with a progress bar on a terminal.
+    def batches(
+        self, variables: Any, images: Images, title: str
+    ) -> Iterator[tuple[dict[str, jax.Array], np.ndarray]]:
+        """Yields (features on the devices [B, F], indices [n] of the images), all once in order.
+
+        Of the last batch only the first n features count; the rest are padding. A progress bar
+        is shown on a terminal.
 
         Raises:
             ConfigError: the network embeds the camera, and one of the images' was not in training.
@@ -63,10 +67,15 @@ class FeatureExtractor:
                 f"{title}: cameras {unknown.tolist()} are not among those of the training set, "
                 "which config.model.sie = True needs; set it to False"
             )
-        batches = prefetch(images.ordered(self.batch_size), self._mesh)
-        total = -(-len(images.identities) // self.batch_size)
-        for batch in tqdm(batches, desc=title, total=total, unit="batch", disable=None):
-            yield self._features(variables, batch["image"], batch["camera"]), batch
+        total = len(images.identities)
+        plan = np.arange(-(-total // self.batch_size) * self.batch_size)
+        plan = plan.reshape(-1, self.batch_size)
+        own = np.minimum(plan, total - 1)[:, own_places(self._mesh, self.batch_size)]
+        batches = prefetch(images.batches(own), self._mesh)
+        bar = tqdm(batches, desc=title, total=len(plan), unit="batch", disable=None)
+        for batch, places in zip(bar, plan, strict=True):
+            features = self._features(variables, batch["image"], batch["camera"])
+            yield features, places[places < total]
 
     def __call__(self, variables: Any, images: Images, title: str) -> dict[str, np.ndarray]:
         """L2-normalised features of all images: holistic, parts [M, P * D], concat [M, 2 P * D].
@@ -75,9 +84,9 @@ class FeatureExtractor:
         """
         found: list[dict[str, np.ndarray]] = []
         waiting = None
-        for features, batch in self.batches(variables, images, title):
+        for features, places in self.batches(variables, images, title):
             found += [] if waiting is None else [_fetch(*waiting)]
-            waiting = features, batch["mask"]
+            waiting = features, len(places)
         found.append(_fetch(*waiting))
         holistic, parts = (
             metrics.normalize(np.concatenate([f[name] for f in found]))
@@ -141,6 +150,5 @@ def write_report(path: Path, report: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(report, indent=2) + "\n")
 
 
-def _fetch(features: dict[str, jax.Array], mask: jax.Array) -> dict[str, np.ndarray]:
-    mask = np.asarray(mask)
-    return {name: np.asarray(value)[mask] for name, value in features.items()}
+def _fetch(features: dict[str, jax.Array], count: int) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value)[:count] for name, value in features.items()}

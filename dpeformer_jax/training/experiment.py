@@ -52,7 +52,7 @@ class Experiment:
 
 def build(config: ConfigDict, num_classes: int, num_cameras: int) -> Experiment:
     """Builds the network and all that trains it for a training set of that many identities."""
-    model = _model(config.model, num_classes, num_cameras)
+    model = _model(config.model, num_classes, num_cameras, config.train.microbatches)
     optim = config.optim
     mesh = data_mesh()
     return Experiment(
@@ -72,7 +72,7 @@ def _rerank(fields: Any) -> Rerank | None:
     return partial(rerank, **settings) if fields.rerank else None
 
 
-def _model(fields: Any, num_classes: int, num_cameras: int) -> DPEFormer:
+def _model(fields: Any, num_classes: int, num_cameras: int, microbatches: int) -> DPEFormer:
     return DPEFormer(
         variant=VARIANTS[fields.variant],
         stride=fields.stride,
@@ -86,4 +86,6 @@ def _model(fields: Any, num_classes: int, num_cameras: int) -> DPEFormer:
         global_token=fields.global_token,
         pooling=fields.pooling,
         head_merge=fields.head_merge,
+        remat=fields.remat,
+        microbatches=microbatches,
     )

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +12,14 @@ import jax
 import numpy as np
 
 from dpeformer_jax.checkpoint import Checkpoints
-from dpeformer_jax.devices import prefetch, replicated
+from dpeformer_jax.devices import (
+    AXIS,
+    on_all_devices,
+    own_places,
+    prefetch,
+    replicated,
+    split_by_example,
+)
 from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.pretrained import CLASSIFIERS, start_from
 from dpeformer_jax.retrieval.evaluate import Images, evaluate, table, write_report
@@ -29,14 +36,13 @@ from dpeformer_jax.weights import Weights, load_weights
 class TrainingImages(Images, Protocol):
     """Labelled training images.
 
-    `plan(epoch)` gives the indices [S, B] of an epoch's batches, epochs counted from 1;
-    `batches(plan)` yields them as {"image": uint8 [B, H, W, 3], "label": [B] 0..C-1,
-    "camera": [B] row of the SIE}.
+    labels: [M] identities as 0..C-1; `plan(epoch)` gives the indices [S, B] of an epoch's batches,
+    epochs counted from 1.
     """
 
-    def plan(self, epoch: int) -> np.ndarray: ...
+    labels: np.ndarray
 
-    def batches(self, plan: np.ndarray) -> Iterator[dict[str, np.ndarray]]: ...
+    def plan(self, epoch: int) -> np.ndarray: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,21 +58,39 @@ class TestSet:
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def compile_step(experiment: Experiment):
-    """The step jitted for this experiment's devices; the state is donated."""
-    return jax.jit(
-        partial(
-            train_step,
-            key=jax.random.key(experiment.config.seed),
-            model=experiment.model,
-            tx=experiment.tx,
-            weights=experiment.loss_weights,
-            padding=experiment.config.views.padding,
-            second=experiment.config.views.second,
-        ),
-        donate_argnums=0,
-        out_shardings=replicated(experiment.mesh),
+def compile_step(experiment: Experiment) -> Callable[..., tuple[TrainState, Metrics]]:
+    """The step compiled for all devices, by config.parallel; the state is donated.
+
+    Either way it takes and gives global arrays: the state on every device, the batch split.
+    """
+    config, mesh = experiment.config, experiment.mesh
+    step = partial(
+        train_step,
+        key=jax.random.key(config.seed),
+        model=experiment.model,
+        tx=experiment.tx,
+        weights=experiment.loss_weights,
+        padding=config.views.padding,
+        second=config.views.second,
     )
+    if config.parallel == "jit":
+        return jax.jit(step, donate_argnums=0, out_shardings=replicated(mesh))
+    of_devices = jax.pmap(
+        partial(step, axis=AXIS),
+        AXIS,
+        in_axes=(None, 0, None, None),
+        out_axes=None,
+        donate_argnums=0,
+    )
+    shares = jax.jit(
+        lambda batch: jax.tree.map(lambda x: x.reshape(mesh.size, -1, *x.shape[1:]), batch),
+        out_shardings=split_by_example(mesh),
+    )
+
+    def mapped(state: TrainState, batch: Any, *rest: Any) -> tuple[TrainState, Metrics]:
+        return on_all_devices(of_devices(state, shares(batch), *rest), mesh)
+
+    return mapped
 
 
 def train(
@@ -115,6 +139,7 @@ def run_epochs(
     """All epochs from the state's step, which ends one, to the last."""
     config = experiment.config.train
     step_fn = compile_step(experiment)
+    own = own_places(experiment.mesh, config.batch_size)
     bank = jax.device_put(bank, replicated(experiment.mesh))
     ends = np.cumsum([len(images.plan(epoch)) for epoch in range(1, config.epochs + 1)])
     step = int(state.step)
@@ -123,7 +148,7 @@ def run_epochs(
     with Journal(workdir, step, total, config.log_every, config.batch_size) as journal:
         for epoch in range(1 + int(np.searchsorted(ends, step, side="right")), config.epochs + 1):
             rates = experiment.schedule.rates(epoch)
-            for batch in prefetch(images.batches(images.plan(epoch)), experiment.mesh):
+            for batch in prefetch(images.batches(images.plan(epoch)[:, own]), experiment.mesh):
                 state, metrics = step_fn(state, batch, rates, bank)
                 step += 1
                 if running is not None:
@@ -153,8 +178,8 @@ def with_pretrained(experiment: Experiment, state: TrainState) -> TrainState:
 def with_memory(experiment: Experiment, state: TrainState, images: TrainingImages) -> TrainState:
     """The state with its memory bank filled by a pass over the training set."""
     means = memory.ClassMeans(*state.memory.shape)
-    for features, batch in experiment.extractor.batches(state.variables, images, "memory"):
-        means.add(features["holistic"], batch["label"], batch["mask"])
+    for features, places in experiment.extractor.batches(state.variables, images, "memory"):
+        means.add(features["holistic"], images.labels[places])
     return state.replace(memory=jax.device_put(means.mean(), replicated(experiment.mesh)))
 
 

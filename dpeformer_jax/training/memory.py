@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 MOMENTUM = 0.2  # share of the old row that one sample leaves
 
@@ -28,15 +29,24 @@ class ClassMeans:
     """Running sums of features by class: the first content of the memory bank."""
 
     def __init__(self, num_classes: int, width: int):
-        self._sum = jnp.zeros((num_classes, width))
-        self._count = jnp.zeros((num_classes, 1))
+        self._sums = np.zeros((num_classes, width), np.float32)
+        self._counts = np.zeros((num_classes, 1), np.float32)
 
-    def add(self, features: jax.Array, labels: jax.Array, mask: jax.Array) -> None:
-        """features [B, F], labels [B], mask [B]: False marks padding."""
-        weight = mask[:, None].astype(jnp.float32)
-        self._sum = self._sum.at[labels].add(features * weight)
-        self._count = self._count.at[labels].add(weight)
+    def add(self, features: jax.Array, labels: np.ndarray) -> None:
+        """features [B, F] on the devices, of which the first n count; labels [n]."""
+        weights = np.zeros(len(features), np.float32)
+        weights[: len(labels)] = 1
+        labels = np.pad(labels, (0, len(features) - len(labels)))
+        self._sums, self._counts = _add(self._sums, self._counts, features, labels, weights)
 
     def mean(self) -> jax.Array:
         """[C, F]; every class must have been seen."""
-        return self._sum / self._count
+        return self._sums / self._counts
+
+
+@jax.jit
+def _add(
+    sums: jax.Array, counts: jax.Array, features: jax.Array, labels: jax.Array, weights: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    sums = sums.at[labels].add(features * weights[:, None])
+    return sums, counts.at[labels, 0].add(weights)

@@ -1,5 +1,6 @@
 """The training step: two views of a batch in, the next state out. Pure."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -30,21 +31,28 @@ def train_step(
     weights: LossWeights,
     padding: int,
     second: str,
+    axis: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One update. second: config.views.second; the bank of cut-outs is for "roa".
 
-    Randomness is a function of the key, the step and an image's place in the global batch.
+    Randomness is a function of the key, the step and an image's place in the global batch. Under
+    jit the batch is the global one; under pmap it is a device's share and `axis` names the devices.
     """
+    gather = gather_over(axis)
     places = jnp.arange(len(batch["label"]))
+    if axis is not None:
+        places += jax.lax.axis_index(axis) * len(places)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), places)
     view_keys, depth_keys = jnp.split(jax.vmap(partial(jax.random.split, num=3))(keys), [1], 1)
-    occlude = occlusion_of(second, bank, batch["image"], batch["label"])
+    occlude = occlusion_of(second, bank, *map(gather, (batch["image"], batch["label"])))
 
     def make_views(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
         return two_views(key, image, padding, partial(occlude, label=label))
 
     views = jax.vmap(make_views, out_axes=1)(view_keys[:, 0], batch["image"], batch["label"])
-    return learn(state, views, batch, depth_keys.T, rates, model=model, tx=tx, weights=weights)
+    return learn(
+        state, views, batch, depth_keys.T, rates, model=model, tx=tx, weights=weights, axis=axis
+    )
 
 
 def learn(
@@ -57,8 +65,12 @@ def learn(
     model: DPEFormer,
     tx: optax.GradientTransformationExtraArgs,
     weights: LossWeights,
+    axis: str | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One update from views that are made already.
+
+    Losses, norms and the memory see the global batch. Under pmap every device computes them alike
+    from the tokens of all, which its backbone's share of the gradient then comes from.
 
     Args:
         state: before the step.
@@ -67,7 +79,10 @@ def learn(
         depth_keys: [2, B] random keys of the stochastic depth.
         rates: learning rates of the epoch.
         model, tx, weights: the network, its optimiser, the factors of the loss.
+        axis: see train_step.
     """
+    gather = gather_over(axis)
+    labels = gather(batch["label"])
 
     def loss_fn(params: Any):
         (clean, occluded), updated = model.apply(
@@ -75,23 +90,34 @@ def learn(
             views,
             batch["camera"],
             depth_keys,
+            gather,
             method=model.train_views,
             mutable=["batch_stats"],
         )
-        loss, terms = total_loss(clean, occluded, batch["label"], state.memory, weights)
+        loss, terms = total_loss(clean, occluded, labels, state.memory, weights)
         return loss, (terms, clean, occluded, updated["batch_stats"])
 
     grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
     (loss, (terms, clean, occluded, batch_stats)), grads = grad_fn(state.params)
+    if axis is not None:
+        # The transpose of gather has summed each device's copy of one loss: the mean undoes it.
+        grads = jax.lax.pmean(grads, axis)
     updates, opt_state = tx.update(grads, state.opt_state, state.params, learning_rates=rates)
     state = TrainState(
         step=state.step + 1,
         params=optax.apply_updates(state.params, updates),
         batch_stats=batch_stats,
-        memory=memory.update(state.memory, clean.holistic, batch["label"]),
+        memory=memory.update(state.memory, clean.holistic, labels),
         opt_state=opt_state,
     )
     selected = jnp.concatenate([clean.selected, occluded.selected]).sum(axis=1).mean()
-    accuracy = (clean.logits.holistic.argmax(axis=1) == batch["label"]).mean()
+    accuracy = (clean.logits.holistic.argmax(axis=1) == labels).mean()
     metrics = {"loss": loss, **terms, "accuracy": accuracy, "selected": selected}
     return state, {**metrics, "grad_norm": optax.tree.norm(grads)}
+
+
+def gather_over(axis: str | None) -> Callable[[jax.Array], jax.Array]:
+    """What makes a global batch of a device's share, in the order of the devices."""
+    if axis is None:
+        return lambda share: share
+    return partial(jax.lax.all_gather, axis_name=axis, tiled=True)

@@ -14,6 +14,10 @@ from dpeformer_jax.validation import flatten
 DATA = "trained_on.json"
 # Fields that change neither the network nor its training.
 FREE = (
+    "distributed.coordinator",
+    "distributed.enabled",
+    "distributed.process",
+    "distributed.processes",
     "data.allow_other_counts",
     "data.cache",
     "data.data_dir",
@@ -25,8 +29,11 @@ FREE = (
     "eval.rerank_k1",
     "eval.rerank_k2",
     "eval.rerank_weight",
+    "model.remat",
+    "parallel",
     "train.checkpoint_every",
     "train.log_every",
+    "train.microbatches",
 )
 
 
