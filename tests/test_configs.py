@@ -27,7 +27,11 @@ READERS = {
     "views": [("main.py", "config.views"), ("dpeformer_jax/training/loop.py", "config.views")],
     "loss": [("dpeformer_jax/training/losses.py", "weights")],
     "optim": [("dpeformer_jax/training/experiment.py", "optim")],
-    "train": [("dpeformer_jax/training/loop.py", "config"), ("main.py", "config.train")],
+    "train": [
+        ("dpeformer_jax/training/loop.py", "config"),
+        ("dpeformer_jax/training/loop.py", "config.train"),
+        ("main.py", "config.train"),
+    ],
     "eval": [
         ("main.py", "config.eval"),
         ("dpeformer_jax/training/experiment.py", "config.eval"),

@@ -24,7 +24,9 @@ FREE = (
     "eval.rerank_k2",
     "eval.rerank_weight",
     "train.checkpoint_every",
+    "train.checkpoint_every_minutes",
     "train.log_every",
+    "train.on_nonfinite",
 )
 
 
