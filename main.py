@@ -2,7 +2,9 @@
 
 import contextlib
 import difflib
+import errno
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -21,8 +23,9 @@ from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.processes import join_processes
 from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
+from dpeformer_jax.training.lock import held, refuse_held
 from dpeformer_jax.training.occlusion import OccluderBank
-from dpeformer_jax.training.workdir import check_workdir, write_config
+from dpeformer_jax.training.workdir import check_workdir, make_workdir, write_config
 from dpeformer_jax.validation import flatten, validate
 from dpeformer_jax.weights import find_checkpoint
 
@@ -33,6 +36,7 @@ CHECKPOINT = flags.DEFINE_string(
 )
 MODE = flags.DEFINE_enum("mode", "train", ["train", "eval", "verify_data"], "What to do.")
 JSON = flags.DEFINE_boolean("json", False, "With --mode=verify_data: the report as JSON.")
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, a file
 flags.mark_flags_as_required(["config"])
 
 
@@ -48,6 +52,8 @@ def run() -> None:
         return
     workdir = Path(WORKDIR.value).expanduser()
     check_workdir(workdir, config)
+    if MODE.value == "train":
+        refuse_held(workdir)
     check_checkpoint(workdir, config.init.checkpoint)
     group = config.train.images_per_identity
     sampling = Sampling(config.train.batch_size // group, group, config.seed)
@@ -56,6 +62,7 @@ def run() -> None:
     experiment = build(config, dataset.num_classes, dataset.num_cameras)
     test_sets = [loop.TestSet(*test) for test in dataset.tests]
     if scored:
+        make_workdir(workdir)
         write_config(workdir, config)
         loop.evaluate_checkpoint(
             experiment, Path(CHECKPOINT.value).expanduser(), workdir, test_sets
@@ -70,8 +77,10 @@ def run() -> None:
         trained_on["occluders"] = f"{len(cutouts.images):,} cut-outs {cutouts.origin}"
         print(f"occluders: {trained_on['occluders']}", flush=True)
         bank = OccluderBank(cutouts.images, cutouts.tall)
-    write_config(workdir, config)
-    loop.train(experiment, workdir, dataset.train, test_sets, bank, trained_on)
+    make_workdir(workdir)
+    with held(workdir):
+        write_config(workdir, config)
+        loop.train(experiment, workdir, dataset.train, test_sets, bank, trained_on)
 
 
 def check_flags() -> None:
@@ -112,6 +121,8 @@ def check_checkpoint(workdir: Path, start: str) -> None:
 
 
 def main(_: list[str]) -> None:
+    # While there is nothing to save; loop.train takes both signals itself.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         run()
     except (ConfigError, DataError) as error:
@@ -120,6 +131,12 @@ def main(_: list[str]) -> None:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
         stop(out_of_memory(error))
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        stop(ConfigError(f"{error}; make room, then give the same command again"))
+    except KeyboardInterrupt:
+        sys.exit(128 + signal.SIGINT)
 
 
 def out_of_memory(error: Exception) -> ConfigError:

@@ -85,6 +85,8 @@ def get_config(preset: str = "") -> ConfigDict:
     train.images_per_identity = 4  # K of the P x K batches
     train.epochs = 120  # passes over the sampling plan
     train.checkpoint_every = 10  # epochs
+    train.checkpoint_every_minutes = 10.0  # also within an epoch; 0: only at the ends of epochs
+    train.on_nonfinite = "stop"  # at a loss that is NaN or infinite: "stop", or "skip" the step
     train.log_every = 50  # steps between lines of metrics.jsonl
 
     config.eval = evaluation = ConfigDict()

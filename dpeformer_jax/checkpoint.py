@@ -1,20 +1,28 @@
 """Saving and restoring the training state with orbax.
 
 A checkpoint is a folder of items: `variables` (params, batch_stats), `memory`, `training` (step and
-optimiser) and `model`, the network in words. weights.py reads the parts that stand on their own.
+optimiser), `model`, the network in words, and `contents`: checksums of it all and the caller's
+notes. weights.py reads the parts that stand on their own.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 
-from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.checksums import fingerprints, forms, forms_of, seal, unseal, verify
+from dpeformer_jax.errors import ConfigError, mismatch
 from dpeformer_jax.model.description import Description
 
 Items = dict[str, Any]  # name -> pytree of arrays
 KEPT = 3  # newest checkpoints that stay on disk
+
+
+class DamagedError(Exception):
+    """A checkpoint is not what was saved; the message says in what."""
 
 
 class Checkpoints:
@@ -24,9 +32,20 @@ class Checkpoints:
     process never leaves a half checkpoint that is taken for a whole one.
     """
 
-    def __init__(self, directory: Path, model: Description):
-        self._directory, self._model = directory, model
-        options = ocp.CheckpointManagerOptions(max_to_keep=KEPT, create=True)
+    def __init__(self, directory: Path, model: Description, read_only: bool = False):
+        """read_only: nothing in the folder is changed, so that a training may go on in it.
+
+        notes: what `save` was given with the checkpoint that was restored.
+        """
+        self.notes: dict[str, Any] = {}
+        self._directory, self._model, self._read_only = directory, model, read_only
+        options = ocp.CheckpointManagerOptions(
+            max_to_keep=KEPT,
+            create=not read_only,
+            read_only=read_only,
+            cleanup_tmp_directories=not read_only,
+            lightweight_initialize=True,  # a damaged one must not stop the others from being found
+        )
         self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
 
     @property
@@ -34,34 +53,136 @@ class Checkpoints:
         """Step of the newest complete checkpoint."""
         return self._manager.latest_step()
 
-    def save(self, step: int, items: Items) -> None:
-        """Writes the items and the model in the background, once a step."""
-        if step != self.newest:
-            saved = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
-            saved["model"] = ocp.args.JsonSave(self._model)
+    def save(self, step: int, items: Items, notes: dict[str, Any] | None = None) -> None:
+        """Writes the items, notes (JSON) and the model in the background, once a step.
+
+        Raises:
+            ConfigError: a value is not finite, or what was saved before could not be written.
+        """
+        if step == self.newest:
+            return
+        host = jax.device_get(items)
+        _refuse_nonfinite(step, host)
+        contents = {
+            "arrays": {name: fingerprints(tree) for name, tree in host.items()},
+            "model": self._model,
+            "notes": notes or {},
+        }
+        saved = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+        saved["model"] = ocp.args.JsonSave(self._model)
+        saved["contents"] = ocp.args.JsonSave(seal(contents))
+        try:
             self._manager.save(step, args=ocp.args.Composite(**saved))
+        except Exception as error:
+            raise self._unwritable(error) from error
 
     def restore(self, like: Items) -> Items:
-        """The newest items, laid out on the devices as `like`.
+        """The newest items that are whole, laid out on the devices as `like`.
+
+        A damaged checkpoint is reported, moved aside to `damaged-STEP` and passed over.
 
         Raises:
             ConfigError: there is none, or it is of another network.
         """
-        if self.newest is None:
-            raise ConfigError(f"{self._directory}: holds no checkpoint; train first")
-        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
-        wanted = {name: ocp.args.StandardRestore(tree) for name, tree in target.items()}
-        try:
-            return dict(self._manager.restore(self.newest, args=ocp.args.Composite(**wanted)))
-        except (ValueError, KeyError, FileNotFoundError) as error:
-            raise ConfigError(
-                f"{self._directory}: step {self.newest} does not fit the network of this config: "
-                f"{str(error).splitlines()[0]}"
-            ) from error
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            try:
+                host, self.notes = self._read(step, like)
+            except DamagedError as damage:
+                self._pass_over(step, damage)
+            else:
+                return jax.device_put(host, jax.tree.map(lambda x: x.sharding, like))
+        found = any(self._directory.glob("damaged-*")) or self._manager.all_steps()
+        state = "only damaged checkpoints" if found else "no checkpoint"
+        raise ConfigError(f"{self._directory}: holds {state}; train first")
 
     def __enter__(self) -> "Checkpoints":
         return self
 
     def __exit__(self, *_) -> None:
-        """Waits for what is being written, also where the training failed."""
-        self._manager.close()
+        """Waits for what is being written, also where the training failed.
+
+        Raises:
+            ConfigError: it could not be written.
+        """
+        try:
+            self._manager.close()
+        except Exception as error:
+            raise self._unwritable(error) from error
+
+    def _read(self, step: int, like: Items) -> tuple[Items, dict[str, Any]]:
+        """Items in host memory and notes, as they were saved; DamagedError where they are not."""
+        try:
+            contents = self._contents(step)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DamagedError(_first_line(error)) from error
+        self._refuse_other(step, contents["arrays"], like)
+        target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+        wanted = {name: ocp.args.StandardRestore(tree) for name, tree in target.items()}
+        try:
+            found = dict(self._manager.restore(step, args=ocp.args.Composite(**wanted)))
+            for name, prints in contents["arrays"].items():
+                verify(found[name], prints)
+        except (MemoryError, PermissionError):
+            raise  # says nothing of the checkpoint
+        except Exception as error:  # what orbax and tensorstore raise is of many types
+            raise DamagedError(_first_line(error)) from error
+        return found, contents["notes"]
+
+    def _contents(self, step: int) -> dict[str, Any]:
+        return unseal(json.loads((self._directory / f"{step}/contents/metadata").read_text()))
+
+    def _refuse_other(self, step: int, arrays: dict[str, Any], like: Items) -> None:
+        """Raises ConfigError where whole arrays are those of another network."""
+        theirs = {f"{item}/{n}": f for item, p in arrays.items() for n, f in forms(p).items()}
+        ours = forms_of(like)
+        other = [
+            f"{n}: {ours[n]}, saved {theirs[n]}"
+            for n in sorted(ours.keys() & theirs.keys())
+            if ours[n] != theirs[n]
+        ]
+        missing, left_over = (
+            sorted(ours.keys() - theirs.keys()),
+            sorted(theirs.keys() - ours.keys()),
+        )
+        if problems := mismatch(missing, left_over, other):
+            raise ConfigError(
+                f"{self._directory}: step {step} does not fit the network of this config "
+                f"(- missing there, + left over): {problems}"
+            )
+
+    def _pass_over(self, step: int, damage: DamagedError) -> None:
+        told = f"warning: checkpoint {self._directory / str(step)} is damaged: {damage}"
+        if not self._read_only:
+            aside = self._directory / f"damaged-{step}"
+            number = 1
+            while aside.exists():
+                number += 1
+                aside = self._directory / f"damaged-{step}-{number}"
+            (self._directory / str(step)).rename(aside)
+            self._manager.reload()
+            told += f"; moved to {aside}"
+        print(f"{told}; the one before it is taken", flush=True)
+
+    def _unwritable(self, error: Exception) -> ConfigError:
+        whole = [p.name for p in self._directory.glob("*") if p.name.isdigit()]
+        kept = f"step {max(map(int, whole))} is whole" if whole else "there is none yet"
+        return ConfigError(
+            f"{self._directory}: a checkpoint could not be written ({_first_line(error)}); "
+            f"of those before it {kept}. Make room (df -h {self._directory}), then give the same "
+            "command again"
+        )
+
+
+def _refuse_nonfinite(step: int, host: Items) -> None:
+    """Raises ConfigError where a value is not finite: the last good checkpoint is to stay."""
+    for path, array in jax.tree_util.tree_leaves_with_path(host):
+        if not np.isfinite(array).all():
+            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            raise ConfigError(
+                f"step {step}: {name} is not finite; the training diverged, and its last good "
+                "checkpoint is kept"
+            )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0]

@@ -5,6 +5,8 @@ import sys
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
 
 from dpeformer_jax.errors import ConfigError
 
@@ -38,6 +40,13 @@ def join_processes(fields: Any) -> None:
         ) from error
     if not is_first():
         sys.stdout = open(os.devnull, "w")
+
+
+def agreed(*wishes: bool) -> tuple[bool, ...]:
+    """What any of the processes wishes, so that all of them do the same; asked in step."""
+    if jax.process_count() == 1:
+        return wishes
+    return tuple(multihost_utils.process_allgather(np.array(wishes)).any(axis=0).tolist())
 
 
 def is_first() -> bool:

@@ -20,6 +20,7 @@ CHOICES = {
     "model.head_merge": ("image", "batch"),
     "views.second": ("roa", "erasing", "rectangle", "person"),
     "optim.name": ("sgd", "adamw"),
+    "train.on_nonfinite": ("stop", "skip"),
 }
 # field: (smallest, largest) value; None is no bound.
 RANGES = {
@@ -46,6 +47,7 @@ RANGES = {
     "train.microbatches": (1, None),
     "train.epochs": (1, None),
     "train.checkpoint_every": (1, None),
+    "train.checkpoint_every_minutes": (0, None),
     "train.log_every": (1, None),
     "eval.batch_size": (1, None),
     "eval.rerank_k1": (1, None),

@@ -10,6 +10,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict
 
+from dpeformer_jax.checksums import unseal, verify
 from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.model.description import Description, shapes_of
 
@@ -76,6 +77,7 @@ def load_weights(path: Path) -> Weights:
             memory=_read(folder / "memory").get("features"),
         )
         _check(weights)
+        _compare(weights)
         return weights
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise ConfigError(
@@ -92,6 +94,18 @@ def _check(weights: Weights) -> None:
     for path, array in arrays.items():
         if shapes.get(path) != array.shape:
             raise ValueError(f"{path} has shape {array.shape}, its model says {shapes.get(path)}")
+
+
+def _compare(weights: Weights) -> None:
+    """Raises ValueError where a training's checkpoint is not what was saved."""
+    path = weights.folder / "contents/metadata"
+    if not path.exists():  # of convert_weights.py
+        return
+    contents = unseal(json.loads(path.read_text()))
+    if contents["model"] != weights.model:
+        raise ValueError("model is not what was saved")
+    verify(weights.variables, contents["arrays"]["variables"])
+    verify({"features": weights.memory}, contents["arrays"]["memory"])
 
 
 def save_weights(folder: Path, weights: Weights) -> None:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 CONFIGS = sorted(p for p in (ROOT / "configs").glob("*.py") if p.name != "__init__.py")
 # Who reads the fields of a section, and under which name the section goes there.
 READERS = {
-    "": [("main.py", "config"), ("dpeformer_jax/training/loop.py", "config")],
+    "": [("main.py", "config"), ("dpeformer_jax/training/parallel.py", "config")],
     "data": [
         ("data/dataset.py", "fields"),
         ("data/verify.py", "fields"),
@@ -25,12 +25,13 @@ READERS = {
     "distributed": [("dpeformer_jax/processes.py", "fields")],
     "model": [("dpeformer_jax/training/experiment.py", "fields")],
     "init": [("dpeformer_jax/training/loop.py", "config.init")],
-    "views": [("main.py", "config.views"), ("dpeformer_jax/training/loop.py", "config.views")],
+    "views": [("main.py", "config.views"), ("dpeformer_jax/training/parallel.py", "config.views")],
     "loss": [("dpeformer_jax/training/losses.py", "weights")],
     "optim": [("dpeformer_jax/training/experiment.py", "optim")],
     "train": [
         ("dpeformer_jax/training/loop.py", "config"),
         ("dpeformer_jax/training/experiment.py", "config.train"),
+        ("dpeformer_jax/training/parallel.py", "config.train"),
         ("main.py", "config.train"),
     ],
     "eval": [

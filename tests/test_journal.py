@@ -21,7 +21,7 @@ def test_a_line_averages_the_steps_since_the_last_one(tmp_path):
     write_steps(tmp_path, 0, 6)
     lines = read(tmp_path)
     assert [(line["step"], line["loss"]) for line in lines] == [(2, 1.5), (4, 3.5), (6, 5.5)]
-    assert all(line["images_per_second"] > 0 and line["lr"] == 0.1 for line in lines)
+    assert all(line.keys() == {"step", "epoch", "loss", "lr"} for line in lines)
     assert list(tmp_path.glob("events.*"))
 
 

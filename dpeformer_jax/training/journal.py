@@ -1,30 +1,44 @@
 """What training tells: metrics.jsonl, TensorBoard events, a progress bar or plain lines."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 from dpeformer_jax.files import write_whole
+from dpeformer_jax.processes import is_first
+from dpeformer_jax.training.events import Events
 
 
 class Journal:
-    """Records of one run, continued after a resume without repeated steps.
+    """Records of one run, continued after a resume as if there had been no interruption.
 
-    Values between two lines of metrics.jsonl are averaged.
+    Values between two lines of metrics.jsonl are averaged; of steps that were skipped only the
+    number is kept. metrics.jsonl holds nothing that depends on time, so that the same training
+    writes the same file; images per second go to TensorBoard and to the terminal. Of several
+    processes the first tells.
     """
 
-    def __init__(self, workdir: Path, step: int, total_steps: int, log_every: int, batch: int):
-        """step: where training goes on; batch: images a step, for the rate."""
+    def __init__(
+        self,
+        workdir: Path,
+        step: int,
+        total_steps: int,
+        log_every: int,
+        batch: int,
+        sums: Mapping[str, Any] | None = None,
+    ):
+        """step: where training goes on, and sums: what `sums` was there; batch: images a step."""
         self._log_every, self._batch, self._total = log_every, batch, total_steps
         self._path = workdir / "metrics.jsonl"
         forget_after(self._path, step)
-        self._tensorboard = SummaryWriter(str(workdir), purge_step=step)
-        self._on_terminal = sys.stderr.isatty()
+        self._events = Events(workdir, step) if is_first() else None
+        self._on_terminal = sys.stderr.isatty() and is_first()
         self._bar = tqdm(
             total=total_steps,
             initial=step,
@@ -32,48 +46,66 @@ class Journal:
             desc="train",
             disable=not self._on_terminal,
         )
-        self._sums: dict[str, float] = {}
-        self._steps = 0
-        self._since = time.monotonic()
+        sums = sums or {}
+        self._sums: dict[str, float] = dict(sums.get("values", {}))
+        self._taken: int = sums.get("taken", 0)  # steps in the sums
+        self._restart_clock()
+
+    @property
+    def sums(self) -> dict[str, Any]:
+        """What was added since the last line, for a checkpoint (JSON)."""
+        return {"values": dict(self._sums), "taken": self._taken}
 
     def add(self, step: int, epoch: int, lr: float, metrics: Mapping[str, float]) -> None:
         """Takes the metrics of one finished step, counted from 1."""
-        for name, value in metrics.items():
+        skipped = metrics.get("skipped")
+        for name, value in metrics.items() if not skipped else [("skipped", skipped)]:
             self._sums[name] = self._sums.get(name, 0.0) + value
-        self._steps += 1
+        self._taken += not skipped
+        self._timed += 1
         self._bar.update()
         if step % self._log_every == 0 or step == self._total:
-            self._write(step, epoch, lr)
+            if self._events is not None:
+                self._write(step, epoch, lr)
+            self._sums, self._taken = {}, 0
+            self._restart_clock()
 
     def __enter__(self) -> "Journal":
         return self
 
     def __exit__(self, *_) -> None:
-        """Ends the bar and flushes the events."""
+        """Ends the bar and the events."""
         self._bar.close()
-        self._tensorboard.close()
+        if self._events is not None:
+            self._events.close()
 
     def _write(self, step: int, epoch: int, lr: float) -> None:
-        now = time.monotonic()
-        rate = self._steps * self._batch / (now - self._since)
-        means = {name: total / self._steps for name, total in self._sums.items()}
-        line = {"step": step, "epoch": epoch, **means, "lr": lr, "images_per_second": rate}
+        rate = self._timed * self._batch / (time.monotonic() - self._since)
+        means = {
+            name: total if name == "skipped" else total / self._taken
+            for name, total in self._sums.items()
+        }
+        line = {"step": step, "epoch": epoch, **means, "lr": lr}
         with self._path.open("a") as file:
             file.write(json.dumps(line) + "\n")
-        for name, value in line.items():
-            if name != "step":
-                self._tensorboard.add_scalar(name, value, step)
-        self._tell(step, epoch, line)
-        self._sums, self._steps, self._since = {}, 0, now
+            file.flush()
+            os.fsync(file.fileno())  # no checkpoint is on disk before the lines that precede it
+        self._events.add(step, {"epoch": epoch, **means, "lr": lr, "images_per_second": rate})
+        self._tell(step, epoch, means, rate)
 
-    def _tell(self, step: int, epoch: int, line: Mapping[str, float]) -> None:
-        loss, rate = line["loss"], line["images_per_second"]
+    def _restart_clock(self) -> None:
+        self._timed, self._since = 0, time.monotonic()  # steps of this process since then
+
+    def _tell(self, step: int, epoch: int, means: Mapping[str, float], rate: float) -> None:
+        told = f"loss {means['loss']:.3f}" if "loss" in means else "no loss"
+        if means.get("skipped"):
+            told += f", {means['skipped']:.0f} steps skipped"
         if self._on_terminal:
-            self._bar.set_postfix_str(f"epoch {epoch}, loss {loss:.3f}, {rate:.0f} images/s")
+            self._bar.set_postfix_str(f"epoch {epoch}, {told}, {rate:.0f} images/s")
             return
         left = (self._total - step) * self._batch / rate
         print(
-            f"step {step}/{self._total} epoch {epoch} loss {loss:.3f} "
+            f"step {step}/{self._total} epoch {epoch} {told} "
             f"{rate:.0f} images/s, {left / 60:.1f} min left",
             flush=True,
         )

@@ -1,9 +1,7 @@
 """The loop around the training step."""
 
 import dataclasses
-import math
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -12,23 +10,21 @@ import jax
 import numpy as np
 
 from dpeformer_jax.checkpoint import Checkpoints
-from dpeformer_jax.devices import (
-    AXIS,
-    on_all_devices,
-    own_places,
-    prefetch,
-    replicated,
-    split_by_example,
-)
+from dpeformer_jax.devices import own_places, prefetch, replicated
 from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.pretrained import CLASSIFIERS, start_from
+from dpeformer_jax.processes import agreed
 from dpeformer_jax.retrieval.evaluate import Images, evaluate, table, write_report
 from dpeformer_jax.training import memory
 from dpeformer_jax.training.experiment import Experiment
+from dpeformer_jax.training.interruption import Interruption
 from dpeformer_jax.training.journal import Journal
+from dpeformer_jax.training.nonfinite import refuse_nonfinite
 from dpeformer_jax.training.occlusion import OccluderBank
+from dpeformer_jax.training.parallel import compile_step
 from dpeformer_jax.training.state import TrainState
-from dpeformer_jax.training.step import Metrics, train_step
+from dpeformer_jax.training.step import Metrics
+from dpeformer_jax.training.timetable import Timetable
 from dpeformer_jax.training.workdir import check_data, record_data, recorded_data
 from dpeformer_jax.weights import Weights, load_weights
 
@@ -58,41 +54,6 @@ class TestSet:
     provenance: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
-def compile_step(experiment: Experiment) -> Callable[..., tuple[TrainState, Metrics]]:
-    """The step compiled for all devices, by config.parallel; the state is donated.
-
-    Either way it takes and gives global arrays: the state on every device, the batch split.
-    """
-    config, mesh = experiment.config, experiment.mesh
-    step = partial(
-        train_step,
-        key=jax.random.key(config.seed),
-        model=experiment.model,
-        tx=experiment.tx,
-        weights=experiment.loss_weights,
-        padding=config.views.padding,
-        second=config.views.second,
-    )
-    if config.parallel == "jit":
-        return jax.jit(step, donate_argnums=0, out_shardings=replicated(mesh))
-    of_devices = jax.pmap(
-        partial(step, axis=AXIS),
-        AXIS,
-        in_axes=(None, 0, None, None),
-        out_axes=None,
-        donate_argnums=0,
-    )
-    shares = jax.jit(
-        lambda batch: jax.tree.map(lambda x: x.reshape(mesh.size, -1, *x.shape[1:]), batch),
-        out_shardings=split_by_example(mesh),
-    )
-
-    def mapped(state: TrainState, batch: Any, *rest: Any) -> tuple[TrainState, Metrics]:
-        return on_all_devices(of_devices(state, shares(batch), *rest), mesh)
-
-    return mapped
-
-
 def train(
     experiment: Experiment,
     workdir: Path,
@@ -111,53 +72,69 @@ def train(
 
     Raises:
         ConfigError: the checkpoints are of other data, or of another network.
+        Interrupted: SIGTERM or SIGINT came; the step that was running is done and saved.
     """
     state = experiment.fresh_state()
-    with Checkpoints(workdir / "checkpoints", experiment.description) as checkpoints:
-        if checkpoints.newest is None:
-            record_data(workdir, trained_on)
-            state = with_pretrained(experiment, state)
-            report(experiment, state, test_sets, workdir / "eval_initial.json")
-            state = with_memory(experiment, state, images)
-        else:
-            check_data(workdir, trained_on)
-            state = TrainState.from_items(checkpoints.restore(state.items))
-            print(f"continuing from step {checkpoints.newest} in {workdir}", flush=True)
-        state = run_epochs(experiment, workdir, checkpoints, state, images, bank)
-    path = workdir / "eval.json"
-    return report(experiment, state, test_sets, path, trained_on=recorded_data(workdir))
+    with Interruption() as interruption:
+        with Checkpoints(workdir / "checkpoints", experiment.description) as checkpoints:
+            if checkpoints.newest is None:
+                record_data(workdir, trained_on)
+                state = with_pretrained(experiment, state)
+                report(experiment, state, test_sets, workdir / "eval_initial.json")
+                state = with_memory(experiment, state, images)
+                checkpoints.save(0, state.items)  # all this is not done again
+            else:
+                check_data(workdir, trained_on)
+                state = TrainState.from_items(checkpoints.restore(state.items))
+                print(f"continuing from step {checkpoints.newest} in {workdir}", flush=True)
+            state = run_epochs(experiment, workdir, checkpoints, interruption, state, images, bank)
+        path = workdir / "eval.json"
+        return report(experiment, state, test_sets, path, trained_on=recorded_data(workdir))
 
 
 def run_epochs(
     experiment: Experiment,
     workdir: Path,
     checkpoints: Checkpoints,
+    interruption: Interruption,
     state: TrainState,
     images: TrainingImages,
     bank: OccluderBank | None,
 ) -> TrainState:
-    """All epochs from the state's step, which ends one, to the last."""
+    """All steps from the state's, which is that of the newest checkpoint, to the last."""
     config = experiment.config.train
     step_fn = compile_step(experiment)
     own = own_places(experiment.mesh, config.batch_size)
     bank = jax.device_put(bank, replicated(experiment.mesh))
-    ends = np.cumsum([len(images.plan(epoch)) for epoch in range(1, config.epochs + 1)])
-    step = int(state.step)
-    total = int(ends[-1])
+    lengths = [len(images.plan(epoch)) for epoch in range(1, config.epochs + 1)]
+    timetable = Timetable(lengths, config.checkpoint_every, config.checkpoint_every_minutes)
+    step, sums = int(state.step), checkpoints.notes
+    first, done = timetable.place(step)
     running = None  # metrics of the step in flight, fetched after the next one is dispatched
-    with Journal(workdir, step, total, config.log_every, config.batch_size) as journal:
-        for epoch in range(1 + int(np.searchsorted(ends, step, side="right")), config.epochs + 1):
+    with (
+        Journal(
+            workdir, step, timetable.total, config.log_every, config.batch_size, sums
+        ) as journal,
+        interruption.steps_first(),
+    ):
+        for epoch in range(first, config.epochs + 1):
             rates = experiment.schedule.rates(epoch)
-            for batch in prefetch(images.batches(images.plan(epoch)[:, own]), experiment.mesh):
+            plan = images.plan(epoch)[done if epoch == first else 0 :, own]
+            for batch in prefetch(images.batches(plan), experiment.mesh):
                 state, metrics = step_fn(state, batch, rates, bank)
                 step += 1
                 if running is not None:
                     journal.add(*_fetch(*running))
                 running = step, epoch, rates.weights, metrics
-            if epoch % config.checkpoint_every == 0 or epoch == config.epochs:
-                journal.add(*_fetch(*running))
-                running = None
-                checkpoints.save(step, state.items)
+                due, leaving = agreed(timetable.due(step), interruption.wanted)
+                if due or leaving:
+                    journal.add(*_fetch(*running))
+                    running = None
+                    checkpoints.save(step, state.items, journal.sums)
+                if leaving:
+                    interruption.leave(
+                        f"step {step} is done and saved in {workdir}; the same command goes on"
+                    )
     return state
 
 
@@ -193,7 +170,8 @@ def evaluate_newest(
     """
     if not (workdir / "checkpoints").is_dir():
         raise ConfigError(f"--workdir={workdir} holds no checkpoint; train first")
-    with Checkpoints(workdir / "checkpoints", experiment.description) as checkpoints:
+    folder = workdir / "checkpoints"
+    with Checkpoints(folder, experiment.description, read_only=True) as checkpoints:
         state = TrainState.from_items(checkpoints.restore(experiment.fresh_state().items))
     path = workdir / "eval.json"
     return report(experiment, state, test_sets, path, trained_on=recorded_data(workdir))
@@ -265,17 +243,11 @@ def _laid_over(
 
 
 def _fetch(step: int, epoch: int, lr: float, metrics: Metrics):
-    """The arguments of Journal.add; stops where a term is not finite.
+    """The arguments of Journal.add.
 
     Raises:
-        ConfigError: names the step and the term.
+        ConfigError: a term is not finite.
     """
     values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise ConfigError(
-                f"step {step}: {name} = {value}; the training diverged. Try a lower "
-                "config.optim.lr, more config.optim.warmup_epochs, or config.model.dtype = "
-                "'float32'"
-            )
+    refuse_nonfinite(step, values)
     return step, epoch, lr, values

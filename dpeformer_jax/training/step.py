@@ -12,11 +12,10 @@ from dpeformer_jax.model.dpeformer import DPEFormer
 from dpeformer_jax.training import memory
 from dpeformer_jax.training.augment import two_views
 from dpeformer_jax.training.losses import LossWeights, total_loss
+from dpeformer_jax.training.nonfinite import Metrics, skip_nonfinite
 from dpeformer_jax.training.occlusion import OccluderBank, occlusion_of
 from dpeformer_jax.training.optim import LearningRates
 from dpeformer_jax.training.state import TrainState
-
-Metrics = dict[str, jax.Array]
 
 
 def train_step(
@@ -31,9 +30,10 @@ def train_step(
     weights: LossWeights,
     padding: int,
     second: str,
+    on_nonfinite: str = "stop",
     axis: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One update. second: config.views.second; the bank of cut-outs is for "roa".
+    """One update. second, on_nonfinite: as in the config; the bank of cut-outs is for "roa".
 
     Randomness is a function of the key, the step and an image's place in the global batch. Under
     jit the batch is the global one; under pmap it is a device's share and `axis` names the devices.
@@ -50,9 +50,10 @@ def train_step(
         return two_views(key, image, padding, partial(occlude, label=label))
 
     views = jax.vmap(make_views, out_axes=1)(view_keys[:, 0], batch["image"], batch["label"])
-    return learn(
+    result = learn(
         state, views, batch, depth_keys.T, rates, model=model, tx=tx, weights=weights, axis=axis
     )
+    return skip_nonfinite(state, *result) if on_nonfinite == "skip" else result
 
 
 def learn(

@@ -1,6 +1,7 @@
 """The folder of one run: its config, and the promise not to mix two runs in it."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,29 +33,45 @@ FREE = (
     "model.remat",
     "parallel",
     "train.checkpoint_every",
+    "train.checkpoint_every_minutes",
     "train.log_every",
     "train.microbatches",
+    "train.on_nonfinite",
 )
 
 
 def check_workdir(workdir: Path, config: ConfigDict) -> None:
-    """Raises ConfigError where the folder holds checkpoints of another config."""
+    """Raises ConfigError where the folder cannot be used, or holds checkpoints of another config.
+
+    Changes nothing on disk: what is wrong is said before any data is read.
+    """
+    _refuse_unwritable(workdir)
     path = workdir / "config.json"
     started = any(p.name.isdigit() for p in (workdir / "checkpoints").glob("*"))
     if started and path.exists():
         _refuse_changes(path, flatten(json.loads(path.read_text())), flatten(_plain(config)))
 
 
+def make_workdir(workdir: Path) -> None:
+    """Makes the folder.
+
+    Raises:
+        ConfigError: it cannot be.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--workdir={workdir} cannot be made: {error}") from error
+
+
 def write_config(workdir: Path, config: ConfigDict) -> None:
-    """Makes the folder and writes config.json.
+    """Writes config.json.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
-    path = workdir / "config.json"
     try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(_plain(config), indent=2) + "\n")
+        write_whole(workdir / "config.json", json.dumps(_plain(config), indent=2) + "\n")
     except OSError as error:
         raise ConfigError(f"--workdir={workdir} cannot be written: {error}") from error
 
@@ -80,6 +97,14 @@ def check_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
         )
 
 
+def _refuse_unwritable(workdir: Path) -> None:
+    nearest = next(p for p in (workdir, *workdir.absolute().parents) if os.path.lexists(p))
+    if not nearest.is_dir():
+        raise ConfigError(f"--workdir={workdir} cannot be made: {nearest} is not a folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"--workdir={workdir} cannot be written: {nearest} is read-only here")
+
+
 def _plain(config: ConfigDict) -> dict[str, Any]:
     return json.loads(config.to_json())
 
@@ -94,5 +119,6 @@ def _refuse_changes(path: Path, old: dict[str, Any], new: dict[str, Any]) -> Non
     if changes:
         raise ConfigError(
             f"{path} is of a run with another config, with checkpoints: "
-            f"{'; '.join(changes)}. Choose another --workdir, or the old values"
+            f"{'; '.join(changes)}. Choose another --workdir, or the old values; what may change "
+            f"freely: {', '.join(FREE)}"
         )

@@ -1,0 +1,40 @@
+"""Which step belongs to which epoch, and after which one the state is saved."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+
+class Timetable:
+    """Steps counted from 1 through epochs of given lengths."""
+
+    def __init__(self, lengths: Sequence[int], every_epochs: int, every_minutes: float):
+        """lengths: steps of each epoch. Saved is after every so many epochs, after the last step
+        and, where it is not 0, when so many minutes passed since the last time."""
+        self._ends = np.cumsum(lengths)
+        self._fixed = {*self._ends[every_epochs - 1 :: every_epochs].tolist(), self.total}
+        self._interval = 60 * every_minutes
+        self._since = time.monotonic()
+
+    @property
+    def total(self) -> int:
+        """Steps of the whole training."""
+        return int(self._ends[-1])
+
+    def place(self, step: int) -> tuple[int, int]:
+        """The epoch, counted from 1, that goes on after `step`, and how many of its steps are done.
+
+        After the last step: the epoch after the last.
+        """
+        epoch = int(np.searchsorted(self._ends, step, side="right"))
+        return epoch + 1, step - (int(self._ends[epoch - 1]) if epoch else 0)
+
+    def due(self, step: int) -> bool:
+        """Whether the state after `step` is to be saved; asked once a step."""
+        now = time.monotonic()
+        timed = self._interval > 0 and now - self._since >= self._interval
+        if not timed and step not in self._fixed:
+            return False
+        self._since = now
+        return True
