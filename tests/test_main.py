@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import jax.numpy as jnp
 import pytest
 from absl.testing import flagsaver
 
@@ -55,6 +56,8 @@ def slow(*values):
         slow(["--config.train.batch_size=30"], ["batch_size = 30", "P x K"]),
         slow(["--config.data.variant=huge"], ["'huge'", "'full', 'small'"]),
         slow(["--json"], ["--mode=verify_data"]),
+        slow(["--config.distributed.enabled=True"], ["config.distributed.coordinator"]),
+        slow(["--config.train.microbatches=3"], ["microbatches = 3", "batch_size = 32"]),
         slow(["--config.data.builder=market"], ["'market'", "market1501"]),
         slow(["--checkpoint=x"], ["--mode=eval", "config.init.checkpoint"]),
         slow(["--config.init.checkpoint=/no"], ["/no is not a folder"]),
@@ -91,6 +94,17 @@ def test_counts_that_are_not_published_end_with_a_table(tmp_path, write_image):
     told = [line.split() for line in result.stderr.splitlines()]
     assert ["query", "60", "1", "300", "1", "-", "1"] in told
     assert not (tmp_path / "run").exists()
+
+
+def test_memory_that_does_not_suffice_ends_with_the_fields_that_help(monkeypatch, capsys):
+    import main
+
+    monkeypatch.setattr(main, "run", lambda: jnp.ones((10**6, 10**6)).block_until_ready())
+    with pytest.raises(SystemExit) as ended:
+        main.main([])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert all(word in told for word in ("microbatches", "remat", "bfloat16", "eval.batch_size"))
 
 
 @pytest.mark.slow
