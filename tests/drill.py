@@ -1,6 +1,6 @@
 """A training to be interrupted: the "mu" network on toy images, as a process of its own.
 
-python tests/drill.py WORKDIR [FIELD=VALUE ...]   fields of config.train; batches take 15 ms each
+python tests/drill.py WORKDIR [FIELD=VALUE ...]   fields of config.train; batches take 50 ms each
 """
 
 import ast
@@ -16,7 +16,7 @@ from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.lock import held
 from dpeformer_jax.training.workdir import make_workdir
 
-PACE = 0.015  # seconds: so that a fast machine takes as many steps between two kills as a slow one
+PACE = 0.05  # seconds: so that a fast machine takes as many steps between two kills as a slow one
 
 
 class PacedImages(ToyImages):
@@ -27,8 +27,8 @@ class PacedImages(ToyImages):
 
 
 def main(workdir: str, *fields: str) -> None:
-    config = toy_config(epochs=150, checkpoint_every=1000, log_every=7)
-    config.train.checkpoint_every_minutes = 0.15 / 60
+    config = toy_config(epochs=40, checkpoint_every=1000, log_every=7)
+    config.train.checkpoint_every_minutes = 0.6 / 60
     for name, value in (field.split("=") for field in fields):
         config.train[name] = ast.literal_eval(value)
     experiment = build(config, num_classes=4, num_cameras=2)
