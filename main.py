@@ -127,7 +127,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
         check_fields(arguments)
         rest = flags.FLAGS(arguments)
         if flags.FLAGS["verbosity"].using_default_value:
-            flags.FLAGS.verbosity = logging.WARNING  # at INFO orbax tells of every file
+            flags.FLAGS.verbosity = logging.FATAL  # orbax logs what it raises besides
         CONFIG.value.lock()  # raises here if the file could not be read
         return rest
     except AttributeError as error:  # of a locked ConfigDict; its last line names the nearest field

@@ -180,7 +180,8 @@ def _refuse_nonfinite(step: int, host: Items) -> None:
             name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise ConfigError(
                 f"step {step}: {name} is not finite; the training diverged, and its last good "
-                "checkpoint is kept"
+                "checkpoint is kept. Try a lower config.optim.lr or config.train.on_nonfinite = "
+                "'skip'"
             )
 
 

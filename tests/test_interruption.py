@@ -8,7 +8,6 @@ import json
 import os
 import random
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -32,6 +31,13 @@ def start(*command, log, **options):
 def drill(workdir, *fields, **options):
     """A drill that runs; what it says is in WORKDIR.log."""
     return start("tests/drill.py", str(workdir), *fields, log=log_of(workdir), **options)
+
+
+def finish(workdir):
+    """Trains to the end without saving on the way; gives what is said."""
+    process = drill(workdir, "pace=0", "train.checkpoint_every_minutes=0")
+    assert process.wait() == 0, log_of(workdir).read_text()
+    return log_of(workdir).read_text()
 
 
 def log_of(workdir):
@@ -70,7 +76,7 @@ def outcome(workdir):
 def whole(tmp_path_factory):
     """The workdir of a training that nothing interrupted."""
     workdir = tmp_path_factory.mktemp("drill") / "whole"
-    assert drill(workdir).wait() == 0, log_of(workdir).read_text()
+    finish(workdir)
     return workdir
 
 
@@ -87,24 +93,26 @@ def begun(whole, tmp_path):
 
 @pytest.mark.slow
 def test_twenty_kills_change_nothing(whole, tmp_path):
-    """At random moments and, every other time, while a checkpoint is being written."""
+    """At random moments; while a checkpoint is being written; some time after one."""
     rng, workdir = random.Random(0), tmp_path / "run"
     found = set()
     for life in range(20):
-        process = drill(workdir)
+        process, before = drill(workdir), steps(workdir)
         wait_for(said(workdir, "ready"), process)
-        if life % 2:
+        if life % 3 == 0:
+            time.sleep(rng.uniform(0, 3))
+        elif life % 3 == 1:
             wait_for(writes(workdir), process)
             time.sleep(rng.uniform(0, 0.05))
         else:
-            time.sleep(rng.uniform(0, 6))
+            wait_for(lambda before=before: steps(workdir)[-1:] > before[-1:], process)
+            time.sleep(rng.uniform(0, 0.6))
         assert process.poll() is None, "it ended before it could be killed"
         process.kill()
         process.wait()
         found.update(steps(workdir)[-1:])
     assert len(found) > 4, f"the kills met too few checkpoints: {found}"
-    assert drill(workdir).wait() == 0
-    assert "damaged" not in log_of(workdir).read_text()
+    assert "damaged" not in finish(workdir)
     assert outcome(workdir) == outcome(whole)
 
 
@@ -112,15 +120,15 @@ def test_twenty_kills_change_nothing(whole, tmp_path):
 def test_signals_save_and_leave(whole, tmp_path):
     workdir = tmp_path / "run"
     for number, code in SIGNALLED:
-        process = drill(workdir, "checkpoint_every_minutes=0")
-        wait_for(said(workdir, "/120 epoch"), process)
+        process = drill(workdir, "train.checkpoint_every_minutes=0")
+        wait_for(said(workdir, "/300 epoch"), process)
         process.send_signal(number)
         assert process.wait(timeout=30) == code
         told = log_of(workdir).read_text()
         assert f"{signal.Signals(number).name}: step {steps(workdir)[-1]} is done and saved" in told
         assert "Traceback" not in told
     assert len(steps(workdir)) == 3  # 0 and one for each signal
-    assert drill(workdir).wait() == 0
+    finish(workdir)
     assert outcome(workdir) == outcome(whole)
 
 
@@ -165,7 +173,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(whole, begun):
     assert "a checkpoint could not be written" in told and "Make room" in told
     assert "Traceback" not in told
     assert steps(begun) == before
-    assert drill(begun).wait() == 0
+    finish(begun)
     assert outcome(begun) == outcome(whole)
 
 
@@ -176,9 +184,10 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(whole, begun):
     content = bytearray(data.read_bytes())
     content[len(content) // 2] ^= 1
     data.write_bytes(content)
-    assert drill(begun).wait() == 0
-    told = log_of(begun).read_text()
-    assert f"checkpoints/{newest} is damaged" in told and f"damaged-{newest}; the one before" in told
+    told = finish(begun)
+    assert (
+        f"checkpoints/{newest} is damaged" in told and f"damaged-{newest}; the one before" in told
+    )
     assert (begun / f"checkpoints/damaged-{newest}").is_dir()
     assert outcome(begun) == outcome(whole)
 
@@ -200,10 +209,11 @@ def test_a_second_training_in_a_workdir_is_refused(whole, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_step_that_is_not_finite_stops_the_training(tmp_path):
+def test_a_step_that_is_not_finite_stops_the_training_and_is_not_saved(tmp_path):
     workdir = tmp_path / "run"
-    process = drill(workdir, "checkpoint_every_minutes=0", env_lr="1e30")
+    process = drill(workdir, "optim.lr=1e30", "train.checkpoint_every_minutes=0.0001")
     assert process.wait(timeout=120) == 2
-
-
-shutil  # noqa
+    told = log_of(workdir).read_text()
+    assert "is not finite" in told or "the training diverged" in told
+    assert "optim.lr" in told and "Traceback" not in told
+    assert steps(workdir)[-1] < 4
