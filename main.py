@@ -23,7 +23,7 @@ from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.lock import held, refuse_held
 from dpeformer_jax.training.occlusion import OccluderBank
-from dpeformer_jax.training.workdir import check_workdir, make_workdir, write_config
+from dpeformer_jax.training.workdir import check_workdir, write_config
 from dpeformer_jax.validation import flatten, validate
 from dpeformer_jax.weights import find_checkpoint
 
@@ -59,7 +59,6 @@ def run() -> None:
     experiment = build(config, dataset.num_classes, dataset.num_cameras, dataset.provenance)
     test_sets = [loop.TestSet(*test) for test in dataset.tests]
     if scored:
-        make_workdir(workdir)
         write_config(workdir, config)
         loop.evaluate_checkpoint(
             experiment, Path(CHECKPOINT.value).expanduser(), workdir, test_sets
@@ -73,7 +72,6 @@ def run() -> None:
         cutouts = load_cutouts(config.views.occluders, tuple(config.data.image_size))
         print(f"occluders: {len(cutouts.images):,} cut-outs {cutouts.origin}", flush=True)
         bank = OccluderBank(cutouts.images, cutouts.tall)
-    make_workdir(workdir)
     with held(workdir):
         write_config(workdir, config)
         loop.train(experiment, workdir, dataset.train, test_sets, bank)

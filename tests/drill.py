@@ -16,7 +16,6 @@ from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.lock import held
-from dpeformer_jax.training.workdir import make_workdir
 
 
 class PacedImages(ToyImages):
@@ -36,7 +35,6 @@ def main(workdir: Path, pace: float = 0.05, **fields: float) -> None:
     config.update_from_flattened_dict(fields)
     experiment = build(config, num_classes=4, num_cameras=2)
     tests = [loop.TestSet("toy", ToyImages(seed=1), ToyImages(seed=2))]
-    make_workdir(workdir)
     with held(workdir):
         print("ready", flush=True)
         loop.train(experiment, workdir, PacedImages(pace), tests, toy_bank())

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -32,3 +33,8 @@ def test_what_a_killed_holder_leaves_is_taken_over_and_said(tmp_path, capsys):
 def test_asking_leaves_no_trace(tmp_path):
     refuse_held(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_system_that_takes_no_folders_is_an_error():
+    with pytest.raises(ConfigError, match="cannot be written"), held(Path("/proc/sys/run")):
+        pass
