@@ -141,3 +141,12 @@ def test_half_written_ones_of_a_killed_process_are_removed(tmp_path):
     shutil.copytree(tmp_path / "1", tmp_path / "2.orbax-checkpoint-tmp")
     save(tmp_path, 3)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "3"]
+
+
+def test_no_room_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    save(tmp_path, 1)
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(ConfigError, match="0.0 MB are free.*step 1 is whole. Make room"):
+        save(tmp_path, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]
