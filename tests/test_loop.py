@@ -212,15 +212,15 @@ def test_the_occluded_view_never_updates_the_memory(one_step):
     np.testing.assert_allclose(state.memory, other_state.memory, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_training_may_leave_out_steps_that_are_not_finite(tmp_path):
     config = toy_config(on_nonfinite="skip", epochs=1, log_every=3)
-    config.optim.lr = 1e38  # the first step makes every parameter infinite
+    config.optim.lr = 1e38  # after the first step every loss overflows
     experiment = build(config, num_classes=4, num_cameras=2)
     loop.train(experiment, tmp_path, ToyImages(), toy_tests(), toy_bank())
     (line,) = lines_of(tmp_path)
-    assert line["step"] == 3 and line["skipped"] == 3.0 and "loss" not in line
-    left, fresh = final_state(experiment, tmp_path), experiment.fresh_state()
-    assert jax.tree.all(jax.tree.map(np.array_equal, left.params, fresh.params))
+    assert line["step"] == 3 and line["skipped"] == 2.0 and np.isfinite(line["loss"])
+    assert int(final_state(experiment, tmp_path).step) == 3
 
 
 def three_steps(experiment):
