@@ -25,7 +25,7 @@ from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.lock import held, refuse_held
 from dpeformer_jax.training.occlusion import OccluderBank
-from dpeformer_jax.training.workdir import check_workdir, make_workdir, write_config
+from dpeformer_jax.training.workdir import check_workdir, write_config
 from dpeformer_jax.validation import flatten, validate
 from dpeformer_jax.weights import find_checkpoint
 
@@ -62,7 +62,6 @@ def run() -> None:
     experiment = build(config, dataset.num_classes, dataset.num_cameras)
     test_sets = [loop.TestSet(*test) for test in dataset.tests]
     if scored:
-        make_workdir(workdir)
         write_config(workdir, config)
         loop.evaluate_checkpoint(
             experiment, Path(CHECKPOINT.value).expanduser(), workdir, test_sets
@@ -77,7 +76,6 @@ def run() -> None:
         trained_on["occluders"] = f"{len(cutouts.images):,} cut-outs {cutouts.origin}"
         print(f"occluders: {trained_on['occluders']}", flush=True)
         bank = OccluderBank(cutouts.images, cutouts.tall)
-    make_workdir(workdir)
     with held(workdir):
         write_config(workdir, config)
         loop.train(experiment, workdir, dataset.train, test_sets, bank, trained_on)
@@ -156,7 +154,7 @@ def parse_flags(arguments: list[str]) -> list[str]:
         check_fields(arguments)
         rest = flags.FLAGS(arguments)
         if flags.FLAGS["verbosity"].using_default_value:
-            flags.FLAGS.verbosity = logging.WARNING  # at INFO orbax tells of every file
+            flags.FLAGS.verbosity = logging.FATAL  # orbax logs what it raises besides
         CONFIG.value.lock()  # raises here if the file could not be read
         return rest
     except AttributeError as error:  # of a locked ConfigDict; its last line names the nearest field

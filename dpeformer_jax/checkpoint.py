@@ -6,6 +6,8 @@ notes. weights.py reads the parts that stand on their own.
 """
 
 import json
+import logging
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -57,12 +59,14 @@ class Checkpoints:
         """Writes the items, notes (JSON) and the model in the background, once a step.
 
         Raises:
-            ConfigError: a value is not finite, or what was saved before could not be written.
+            ConfigError: a value is not finite; the disk has no room; the checkpoint before this one
+                could not be written.
         """
         if step == self.newest:
             return
         host = jax.device_get(items)
         _refuse_nonfinite(step, host)
+        self._refuse_full(sum(array.nbytes for array in jax.tree.leaves(host)))
         contents = {
             "arrays": {name: fingerprints(tree) for name, tree in host.items()},
             "model": self._model,
@@ -163,7 +167,15 @@ class Checkpoints:
             told += f"; moved to {aside}"
         print(f"{told}; the one before it is taken", flush=True)
 
+    def _refuse_full(self, size: int) -> None:
+        """Raises ConfigError where so many bytes have no place: said before it is half-written."""
+        disk = shutil.disk_usage(self._directory)
+        if disk.total and disk.free < size:
+            told = f"it has {size / 1e6:,.1f} MB, and {disk.free / 1e6:,.1f} MB are free"
+            raise self._unwritable(OSError(told))
+
     def _unwritable(self, error: Exception) -> ConfigError:
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # where each array tells the same
         whole = [p.name for p in self._directory.glob("*") if p.name.isdigit()]
         kept = f"step {max(map(int, whole))} is whole" if whole else "there is none yet"
         return ConfigError(
@@ -180,7 +192,8 @@ def _refuse_nonfinite(step: int, host: Items) -> None:
             name = jax.tree_util.keystr(path, simple=True, separator="/")
             raise ConfigError(
                 f"step {step}: {name} is not finite; the training diverged, and its last good "
-                "checkpoint is kept"
+                "checkpoint is kept. Try a lower config.optim.lr or config.train.on_nonfinite = "
+                "'skip'"
             )
 
 

@@ -1,6 +1,7 @@
 """Checkpoints: what is saved comes back, what is half-written is never taken."""
 
 import shutil
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -65,3 +66,87 @@ def test_a_checkpoint_of_another_network_is_an_error(tmp_path):
     save(tmp_path, 1)
     with pytest.raises(ConfigError, match="step 1 does not fit"):
         Checkpoints(tmp_path, MODEL).restore(state(0, width=4))
+
+
+def truncated(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def flipped(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [truncated, flipped, Path.unlink])
+def test_a_damaged_one_gives_way_or_is_as_good_as_new(tmp_path, damage, capsys):
+    """Whichever of its files is damaged: never another state than one that was saved."""
+    save(tmp_path / "good", 1, 2)
+    names = [p.relative_to(tmp_path / "good/2") for p in (tmp_path / "good/2").rglob("*")]
+    names = [n for n in names if (tmp_path / "good/2" / n).is_file()]
+    passed_over = []
+    for number, name in enumerate(names):
+        copy = tmp_path / str(number)
+        shutil.copytree(tmp_path / "good", copy)
+        damage(copy / "2" / name)
+        with Checkpoints(copy, MODEL) as checkpoints:
+            restored = checkpoints.restore(state(0))
+            aside = (copy / "damaged-2").is_dir()
+            expected = state(1 if aside else 2)
+            assert jax.tree.all(jax.tree.map(np.array_equal, restored, expected)), name
+            assert checkpoints.newest == (1 if aside else 2)
+        assert ("2 is damaged" in capsys.readouterr().out) == aside
+        passed_over += [str(name)] if aside else []
+    assert "contents/metadata" in passed_over
+    assert {"variables", "training"} <= {name.split("/")[0] for name in passed_over}
+
+
+def test_a_reader_passes_over_a_damaged_one_and_changes_nothing(tmp_path, capsys):
+    save(tmp_path, 1, 2)
+    flipped(tmp_path / "2/contents/metadata")
+    (tmp_path / "3.orbax-checkpoint-tmp").mkdir()
+    before = sorted(tmp_path.rglob("*"))
+    with Checkpoints(tmp_path, MODEL, read_only=True) as checkpoints:
+        restored = checkpoints.restore(state(0))
+    assert jax.tree.all(jax.tree.map(np.array_equal, restored, state(1)))
+    assert "2 is damaged" in capsys.readouterr().out
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_where_all_are_damaged_that_is_said(tmp_path):
+    save(tmp_path, 1)
+    flipped(tmp_path / "1/contents/metadata")
+    with Checkpoints(tmp_path, MODEL) as checkpoints:
+        with pytest.raises(ConfigError, match="only damaged checkpoints"):
+            checkpoints.restore(state(0))
+
+
+def test_notes_come_back(tmp_path):
+    with Checkpoints(tmp_path, MODEL) as checkpoints:
+        checkpoints.save(1, state(1), {"sums": [0.1]})
+    with Checkpoints(tmp_path, MODEL) as checkpoints:
+        checkpoints.restore(state(0))
+        assert checkpoints.notes == {"sums": [0.1]}
+
+
+def test_a_state_that_is_not_finite_is_never_saved(tmp_path):
+    with Checkpoints(tmp_path, MODEL) as checkpoints:
+        with pytest.raises(ConfigError, match="step 1: variables/weights is not finite"):
+            checkpoints.save(1, {**state(1), "variables": {"weights": jnp.array([1.0, jnp.nan])}})
+    assert Checkpoints(tmp_path, MODEL).newest is None
+
+
+def test_half_written_ones_of_a_killed_process_are_removed(tmp_path):
+    save(tmp_path, 1)
+    shutil.copytree(tmp_path / "1", tmp_path / "2.orbax-checkpoint-tmp")
+    save(tmp_path, 3)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "3"]
+
+
+def test_no_room_is_said_before_anything_is_written(tmp_path, monkeypatch):
+    save(tmp_path, 1)
+    usage = shutil.disk_usage(tmp_path)._replace(free=10)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(ConfigError, match="0.0 MB are free.*step 1 is whole. Make room"):
+        save(tmp_path, 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["1"]

@@ -1,6 +1,7 @@
 """metrics.jsonl: averages, and no repeated step after a resume."""
 
 import json
+from math import nan
 
 import pytest
 
@@ -11,16 +12,21 @@ def read(workdir):
     return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
 
 
-def write_steps(workdir, start, end, total=6):
-    with Journal(workdir, start, total_steps=total, log_every=2, batch=8) as journal:
+def write_steps(workdir, start, end, total=6, log_every=2, sums=None):
+    with Journal(workdir, start, total, log_every, batch=8, sums=sums) as journal:
         for step in range(start + 1, end + 1):
-            journal.add(step, epoch=1, lr=0.1, metrics={"loss": float(step)})
+            journal.add(step, epoch=1, lr=0.1, metrics={"loss": 1 / step})
+        return journal.sums
 
 
 def test_a_line_averages_the_steps_since_the_last_one(tmp_path):
     write_steps(tmp_path, 0, 6)
     lines = read(tmp_path)
-    assert [(line["step"], line["loss"]) for line in lines] == [(2, 1.5), (4, 3.5), (6, 5.5)]
+    assert [(line["step"], line["loss"]) for line in lines] == [
+        (2, (1 + 1 / 2) / 2),
+        (4, (1 / 3 + 1 / 4) / 2),
+        (6, (1 / 5 + 1 / 6) / 2),
+    ]
     assert all(line.keys() == {"step", "epoch", "loss", "lr"} for line in lines)
     assert list(tmp_path.glob("events.*"))
 
@@ -47,5 +53,27 @@ def test_what_comes_after_the_checkpoint_or_is_cut_is_forgotten(tmp_path, rest):
 def test_plain_lines_tell_rate_and_time_left_where_there_is_no_terminal(tmp_path, capsys):
     write_steps(tmp_path, 0, 4)
     line = capsys.readouterr().out.splitlines()[0]
-    assert line.startswith("step 2/6 epoch 1 loss 1.500") and "images/s" in line
+    assert line.startswith("step 2/6 epoch 1 loss 0.750") and "images/s" in line
     assert line.endswith("min left")
+
+
+def test_a_resume_between_two_lines_writes_the_same_file(tmp_path):
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    for workdir in (whole, resumed):
+        workdir.mkdir()
+    write_steps(whole, 0, 7, total=7, log_every=5)
+    sums = write_steps(resumed, 0, 3, total=7, log_every=5)
+    write_steps(resumed, 3, 7, total=7, log_every=5, sums=json.loads(json.dumps(sums)))
+    name = "metrics.jsonl"
+    assert (whole / name).read_bytes() == (resumed / name).read_bytes()
+
+
+def test_of_skipped_steps_only_the_number_is_told(tmp_path, capsys):
+    with Journal(tmp_path, 0, total_steps=4, log_every=2, batch=8) as journal:
+        for step, loss, skipped in ((1, 2.0, 0.0), (2, nan, 1.0), (3, nan, 1.0), (4, nan, 1.0)):
+            journal.add(step, 1, 0.1, {"loss": loss, "skipped": skipped})
+    assert read(tmp_path) == [
+        {"step": 2, "epoch": 1, "loss": 2.0, "skipped": 1.0, "lr": 0.1},
+        {"step": 4, "epoch": 1, "skipped": 2.0, "lr": 0.1},
+    ]
+    assert "no loss, 2 steps skipped" in capsys.readouterr().out

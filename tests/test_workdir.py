@@ -1,6 +1,7 @@
 """A workdir belongs to one config."""
 
 import json
+import os
 
 import pytest
 
@@ -52,6 +53,19 @@ def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot be written"):
         write_config(tmp_path / "file" / "run", quickstart.get_config())
+
+
+@pytest.mark.parametrize("inside", ["run", "a/b/run", ""])
+def test_a_folder_that_cannot_be_written_is_refused_at_the_start(tmp_path, inside):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match="file is not a folder"):
+        check_workdir(tmp_path / "file" / inside, quickstart.get_config())
+
+
+def test_a_read_only_folder_is_refused_at_the_start(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
+    with pytest.raises(ConfigError, match="read-only"):
+        check_workdir(tmp_path / "run", quickstart.get_config())
 
 
 def test_free_fields_exist():

@@ -24,43 +24,46 @@ LOCK, HOLDER = "lock", "holder.json"
 def refuse_held(workdir: Path) -> None:
     """Raises ConfigError where a training runs in the folder; changes nothing there."""
     if is_first() and (workdir / LOCK).exists():
-        with _acquired(workdir):
-            pass
+        _acquired(workdir).release()
 
 
 @contextlib.contextmanager
 def held(workdir: Path) -> Iterator[None]:
-    """The folder, which exists, belongs to this process within the block.
+    """The folder, made where it is missing, belongs to this process within the block.
 
     Of several processes that train together the first holds it for all.
 
     Raises:
-        ConfigError: another process holds it; names its host and process id.
+        ConfigError: another process holds it, whose host and process id are named; or it cannot be
+            written.
     """
     if not is_first():
         yield
         return
-    with _acquired(workdir):
-        holder = workdir / HOLDER
-        if holder.exists():
-            print(f"taking over {workdir} from {_holder(workdir)}, which ended", flush=True)
-        write_whole(holder, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+    holder = workdir / HOLDER
+    with contextlib.ExitStack() as stack:
         try:
-            yield
-        finally:
-            holder.unlink(missing_ok=True)
+            workdir.mkdir(parents=True, exist_ok=True)
+            stack.callback(_acquired(workdir).release)
+            if holder.exists():
+                print(f"taking over {workdir} from {_holder(workdir)}, which ended", flush=True)
+            write_whole(holder, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+        except OSError as error:
+            raise ConfigError(f"--workdir={workdir} cannot be written: {error}") from error
+        stack.callback(holder.unlink, missing_ok=True)
+        yield
 
 
-@contextlib.contextmanager
-def _acquired(workdir: Path) -> Iterator[None]:
+def _acquired(workdir: Path) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(workdir / LOCK)
     try:
-        with filelock.FileLock(workdir / LOCK, blocking=False):
-            yield
+        lock.acquire(blocking=False)
     except filelock.Timeout as error:
         raise ConfigError(
             f"--workdir={workdir} is in use by {_holder(workdir)}; wait for it, end it, or choose "
             "another"
         ) from error
+    return lock
 
 
 def _holder(workdir: Path) -> str:

@@ -52,26 +52,16 @@ def check_workdir(workdir: Path, config: ConfigDict) -> None:
         _refuse_changes(path, flatten(json.loads(path.read_text())), flatten(_plain(config)))
 
 
-def make_workdir(workdir: Path) -> None:
-    """Makes the folder.
-
-    Raises:
-        ConfigError: it cannot be.
-    """
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"--workdir={workdir} cannot be made: {error}") from error
-
-
 def write_config(workdir: Path, config: ConfigDict) -> None:
-    """Writes config.json.
+    """Makes the folder and writes config.json.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
+    path = workdir / "config.json"
     try:
-        write_whole(workdir / "config.json", json.dumps(_plain(config), indent=2) + "\n")
+        workdir.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(_plain(config), indent=2) + "\n")
     except OSError as error:
         raise ConfigError(f"--workdir={workdir} cannot be written: {error}") from error
 
