@@ -5,6 +5,7 @@ optimiser), `model`, the network in words, and `contents`: checksums of it all a
 notes. weights.py reads the parts that stand on their own.
 """
 
+import itertools
 import json
 import logging
 import shutil
@@ -18,6 +19,7 @@ import orbax.checkpoint as ocp
 from dpeformer_jax.checksums import fingerprints, forms, forms_of, seal, unseal, verify
 from dpeformer_jax.errors import ConfigError, mismatch
 from dpeformer_jax.model.description import Description
+from dpeformer_jax.processes import agreed, is_first
 
 Items = dict[str, Any]  # name -> pytree of arrays
 KEPT = 3  # newest checkpoints that stay on disk
@@ -157,14 +159,8 @@ class Checkpoints:
     def _pass_over(self, step: int, damage: DamagedError) -> None:
         told = f"warning: checkpoint {self._directory / str(step)} is damaged: {damage}"
         if not self._read_only:
-            aside = self._directory / f"damaged-{step}"
-            number = 1
-            while aside.exists():
-                number += 1
-                aside = self._directory / f"damaged-{step}-{number}"
-            (self._directory / str(step)).rename(aside)
+            told += f"; moved to {self._aside(step)}"
             self._manager.reload()
-            told += f"; moved to {aside}"
         print(f"{told}; the one before it is taken", flush=True)
 
     def _refuse_full(self, size: int) -> None:
@@ -173,6 +169,18 @@ class Checkpoints:
         if disk.total and disk.free < size:
             told = f"it has {size / 1e6:,.1f} MB, and {disk.free / 1e6:,.1f} MB are free"
             raise self._unwritable(OSError(told))
+
+    def _aside(self, step: int) -> Path:
+        """Moves a checkpoint to a free name, once for all processes."""
+        names = (f"damaged-{step}" + (f"-{n}" if n > 1 else "") for n in itertools.count(1))
+        aside = next(
+            self._directory / name for name in names if not (self._directory / name).exists()
+        )
+        agreed()  # all have looked for the name
+        if is_first():
+            (self._directory / str(step)).rename(aside)
+        agreed()  # it is moved
+        return aside
 
     def _unwritable(self, error: Exception) -> ConfigError:
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # where each array tells the same

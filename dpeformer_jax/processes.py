@@ -25,6 +25,7 @@ def join_processes(fields: Any) -> None:
     """
     if not fields.enabled:
         return
+    jax.config.update("jax_enable_preemption_service", False)  # SIGTERM is the training's
     try:
         jax.distributed.initialize(
             coordinator_address=fields.coordinator or None,
@@ -43,7 +44,10 @@ def join_processes(fields: Any) -> None:
 
 
 def agreed(*wishes: bool) -> tuple[bool, ...]:
-    """What any of the processes wishes, so that all of them do the same; asked in step."""
+    """What any of the processes wishes, so that all of them do the same; asked in step.
+
+    Without a wish it waits for all of them.
+    """
     if jax.process_count() == 1:
         return wishes
     return tuple(multihost_utils.process_allgather(np.array(wishes)).any(axis=0).tolist())
