@@ -17,7 +17,7 @@ from toy import ToyImages, toy_bank, toy_config
 from dpeformer_jax.processes import join_processes
 from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
-from dpeformer_jax.training.workdir import make_workdir
+from dpeformer_jax.training.lock import held
 
 
 class Recorded(ToyImages):
@@ -42,10 +42,10 @@ def main(workdir: Path, pace: str, *fields: str) -> None:
         config.update_from_flattened_dict({name: ast.literal_eval(value)})
     join_processes(config.distributed)
     experiment = build(config, num_classes=4, num_cameras=2)
-    make_workdir(workdir)
     images = Recorded(float(pace))
     tests = [loop.TestSet("toy", ToyImages(seed=1), ToyImages(seed=2))]
-    loop.train(experiment, workdir, images, tests, toy_bank())
+    with held(workdir):
+        loop.train(experiment, workdir, images, tests, toy_bank())
     (workdir / f"order-{jax.process_index()}.json").write_text(json.dumps(images.order))
 
 
