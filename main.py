@@ -20,7 +20,7 @@ from data.pipeline import Sampling
 from data.verify import as_text, verify
 from dpeformer_jax.compilation import keep_compiled
 from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.processes import join_processes
+from dpeformer_jax.processes import failing_together, join_processes
 from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.lock import held, refuse_held
@@ -121,20 +121,21 @@ def check_checkpoint(workdir: Path, start: str) -> None:
 def main(_: list[str]) -> None:
     # While there is nothing to save; loop.train takes both signals itself.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        run()
-    except (ConfigError, DataError) as error:
-        stop(error)
-    except jax.errors.JaxRuntimeError as error:
-        if "RESOURCE_EXHAUSTED" not in str(error):
-            raise
-        stop(out_of_memory(error))
-    except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        stop(ConfigError(f"{error}; make room, then give the same command again"))
-    except KeyboardInterrupt:
-        sys.exit(128 + signal.SIGINT)
+    with failing_together():
+        try:
+            run()
+        except (ConfigError, DataError) as error:
+            stop(error)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            stop(out_of_memory(error))
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            stop(ConfigError(f"{error}; make room, then give the same command again"))
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)
 
 
 def out_of_memory(error: Exception) -> ConfigError:

@@ -19,7 +19,7 @@ import orbax.checkpoint as ocp
 from dpeformer_jax.checksums import fingerprints, forms, forms_of, seal, unseal, verify
 from dpeformer_jax.errors import ConfigError, mismatch
 from dpeformer_jax.model.description import Description
-from dpeformer_jax.processes import agreed, is_first
+from dpeformer_jax.processes import agreed, is_first, same_everywhere
 
 Items = dict[str, Any]  # name -> pytree of arrays
 KEPT = 3  # newest checkpoints that stay on disk
@@ -51,6 +51,11 @@ class Checkpoints:
             lightweight_initialize=True,  # a damaged one must not stop the others from being found
         )
         self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+        if not same_everywhere(self.newest or 0):
+            raise ConfigError(
+                f"{directory}: the processes see different checkpoints; --workdir must lie on a "
+                "disk that all of them share"
+            )
 
     @property
     def newest(self) -> int | None:
@@ -91,15 +96,28 @@ class Checkpoints:
             ConfigError: there is none, or it is of another network.
         """
         for step in sorted(self._manager.all_steps(), reverse=True):
+            damage = None
             try:
                 host, self.notes = self._read(step, like)
-            except DamagedError as damage:
-                self._pass_over(step, damage)
+            except DamagedError as error:
+                damage = error
+            if any(agreed(damage is not None)):
+                self._pass_over(step, damage or DamagedError("another process cannot read it"))
             else:
                 return jax.device_put(host, jax.tree.map(lambda x: x.sharding, like))
-        found = any(self._directory.glob("damaged-*")) or self._manager.all_steps()
-        state = "only damaged checkpoints" if found else "no checkpoint"
-        raise ConfigError(f"{self._directory}: holds {state}; train first")
+        self.refuse_damaged()
+        raise ConfigError(f"{self._directory}: holds no checkpoint; train first")
+
+    def refuse_damaged(self) -> None:
+        """Raises ConfigError where there are damaged checkpoints and no other.
+
+        A training that began anew would write over its records.
+        """
+        if self.newest is None and any(self._directory.glob("damaged-*")):
+            raise ConfigError(
+                f"{self._directory}: holds only damaged checkpoints; remove them to begin anew, or "
+                "choose another --workdir"
+            )
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -119,6 +137,8 @@ class Checkpoints:
         """Items in host memory and notes, as they were saved; DamagedError where they are not."""
         try:
             contents = self._contents(step)
+        except PermissionError:
+            raise  # says nothing of the checkpoint
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DamagedError(_first_line(error)) from error
         self._refuse_other(step, contents["arrays"], like)
@@ -129,7 +149,7 @@ class Checkpoints:
             for name, prints in contents["arrays"].items():
                 verify(found[name], prints)
         except (MemoryError, PermissionError):
-            raise  # says nothing of the checkpoint
+            raise
         except Exception as error:  # what orbax and tensorstore raise is of many types
             raise DamagedError(_first_line(error)) from error
         return found, contents["notes"]
@@ -166,7 +186,7 @@ class Checkpoints:
     def _refuse_full(self, size: int) -> None:
         """Raises ConfigError where so many bytes have no place: said before it is half-written."""
         disk = shutil.disk_usage(self._directory)
-        if disk.total and disk.free < size:
+        if any(agreed(0 < disk.total and disk.free < size)):
             told = f"it has {size / 1e6:,.1f} MB, and {disk.free / 1e6:,.1f} MB are free"
             raise self._unwritable(OSError(told))
 

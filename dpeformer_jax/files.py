@@ -13,6 +13,9 @@ def write_whole(path: Path, text: str) -> None:
     """
     if not is_first():
         return
-    partial = path.with_suffix(".partial")
-    partial.write_text(text)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    with partial.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
     os.replace(partial, path)

@@ -14,7 +14,7 @@ from pathlib import Path
 import jax
 from toy import ToyImages, toy_bank, toy_config
 
-from dpeformer_jax.processes import join_processes
+from dpeformer_jax.processes import failing_together, join_processes
 from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.lock import held
@@ -50,4 +50,5 @@ def main(workdir: Path, pace: str, *fields: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    with failing_together():
+        main(Path(sys.argv[1]), *sys.argv[2:])

@@ -22,6 +22,7 @@ ALLOWED = {
         "dpeformer_jax.weights",
         "dpeformer_jax.pretrained",
         "dpeformer_jax.devices",
+        "dpeformer_jax.processes",
         "dpeformer_jax.errors",
         "dpeformer_jax.files",
         "dpeformer_jax.validation",

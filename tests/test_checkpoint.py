@@ -78,7 +78,10 @@ def flipped(path):
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", [truncated, flipped, Path.unlink])
+@pytest.mark.parametrize(
+    "damage",
+    [flipped, *(pytest.param(d, marks=pytest.mark.slow) for d in (truncated, Path.unlink))],
+)
 def test_a_damaged_one_gives_way_or_is_as_good_as_new(tmp_path, damage, capsys):
     """Whichever of its files is damaged: never another state than one that was saved."""
     save(tmp_path / "good", 1, 2)

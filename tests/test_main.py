@@ -73,12 +73,14 @@ def test_a_mistake_ends_with_one_paragraph_and_code_2(tmp_path, arguments, words
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_config_that_is_not_there_ends_with_code_2(tmp_path):
     result = run("configs/none.py", f"--workdir={tmp_path}")
     assert result.returncode == 2 and "configs/none.py" in result.stderr
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 def test_an_unknown_preset_ends_with_code_2(tmp_path):
     result = run("configs/occluded_duke.py:relased", f"--workdir={tmp_path}")
     assert result.returncode == 2 and "'relased'" in result.stderr
@@ -114,6 +116,7 @@ def test_scores_of_a_checkpoint_never_replace_those_of_a_training(tmp_path):
     assert result.returncode == 2 and "eval.json would be lost" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_typo_in_a_config_file_ends_with_code_2(tmp_path):
     file = tmp_path / "mine.py"
     file.write_text(
@@ -135,7 +138,7 @@ def test_a_killed_training_goes_on_from_its_checkpoint_and_ends(market, tmp_path
         f"--workdir={workdir}",
         f"--config.data.root={market}",
         f"--config.data.data_dir={tmp_path / 'prepared'}",
-        "--config.train.epochs=60",
+        "--config.train.epochs=30",
         *MU,
     )
     training = subprocess.Popen(

@@ -23,7 +23,8 @@ from data.source import Source
 ROOT = Path(__file__).parents[1]
 PATTERN = get_config().data.pattern
 OPEN = """
-import json, resource, sys, time
+import json, re, sys, time
+from pathlib import Path
 from data.prepared import PreparedSet
 from data.source import Source
 builder, root, pattern, data_dir = sys.argv[1:]
@@ -32,10 +33,12 @@ sys.stdin.readline()
 began = time.monotonic()
 prepared = PreparedSet(Source(builder, "", root, pattern), data_dir, allow_other_counts=False)
 fingerprint = prepared.fingerprint
+status = Path("/proc/self/status").read_text()
 print(json.dumps({
     "fingerprint": fingerprint,
     "seconds": time.monotonic() - began,
-    "megabytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    # Not getrusage, which begins with the size of the process that this one was forked from.
+    "megabytes": int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) / 1024,
     "images": sum(map(len, prepared.splits.values())),
 }))
 """

@@ -16,7 +16,7 @@ import filelock
 
 from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.files import write_whole
-from dpeformer_jax.processes import is_first
+from dpeformer_jax.processes import agreed, is_first
 
 LOCK, HOLDER = "lock", "holder.json"
 
@@ -37,9 +37,20 @@ def held(workdir: Path) -> Iterator[None]:
         ConfigError: another process holds it, whose host and process id are named; or it cannot be
             written.
     """
-    if not is_first():
+    with contextlib.ExitStack() as stack:
+        refusal = None
+        if is_first():
+            try:
+                stack.enter_context(_held(workdir))
+            except ConfigError as error:
+                refusal = error
+        if any(agreed(refusal is not None)):
+            raise refusal or ConfigError(f"--workdir={workdir} was refused to the first process")
         yield
-        return
+
+
+@contextlib.contextmanager
+def _held(workdir: Path) -> Iterator[None]:
     holder = workdir / HOLDER
     with contextlib.ExitStack() as stack:
         try:

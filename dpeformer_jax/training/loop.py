@@ -78,6 +78,7 @@ def train(
     with Interruption() as interruption:
         with Checkpoints(workdir / "checkpoints", experiment.description) as checkpoints:
             if checkpoints.newest is None:
+                checkpoints.refuse_damaged()
                 record_data(workdir, trained_on)
                 state = with_pretrained(experiment, state)
                 report(experiment, state, test_sets, workdir / "eval_initial.json")
@@ -131,6 +132,7 @@ def run_epochs(
                     journal.add(*_fetch(*running))
                     running = None
                     checkpoints.save(step, state.items, journal.sums)
+                    timetable.saved()
                 if leaving:
                     interruption.leave(
                         f"step {step} is done and saved in {workdir}; the same command goes on"

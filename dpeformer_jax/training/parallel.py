@@ -44,6 +44,7 @@ def _mapped(step: Step, experiment: Experiment) -> Step:
         in_axes=(None, 0, None, None),
         out_axes=None,
         donate_argnums=0,
+        devices=list(mesh.devices.flat),  # in the order in which batches lie on them
     )
     shares = jax.jit(
         lambda batch: jax.tree.map(lambda x: x.reshape(mesh.size, -1, *x.shape[1:]), batch),

@@ -31,10 +31,10 @@ class Timetable:
         return epoch + 1, step - (int(self._ends[epoch - 1]) if epoch else 0)
 
     def due(self, step: int) -> bool:
-        """Whether the state after `step` is to be saved; asked once a step."""
-        now = time.monotonic()
-        timed = self._interval > 0 and now - self._since >= self._interval
-        if not timed and step not in self._fixed:
-            return False
-        self._since = now
-        return True
+        """Whether the state after `step` is to be saved."""
+        waited = time.monotonic() - self._since
+        return step in self._fixed or 0 < self._interval <= waited
+
+    def saved(self) -> None:
+        """Counts the minutes from now on."""
+        self._since = time.monotonic()
