@@ -46,7 +46,7 @@ def run() -> None:
     check_flags()
     join_processes(config.distributed)
     keep_compiled()
-    validate(config, jax.device_count())
+    validate(config, jax.device_count(), jax.default_backend())
     if MODE.value == "verify_data":
         verify_data(config)
         return

@@ -51,6 +51,7 @@ def get_config(preset: str = "") -> ConfigDict:
     model.sie = False  # side information embedding of the camera
     model.sie_coefficient = 3.0  # its factor
     model.dtype = "float32"  # of the computation: "float32" or "bfloat16"
+    model.attention = "xla"  # how it is computed: "xla", or "cudnn" (NVIDIA, bfloat16 only)
     model.remat = False  # compute blocks again for their gradient: less memory, a third slower
     model.global_token = "class"  # "class", or "first_patch" (released program)
     model.pooling = "image"  # of kept patches: per "image", or to the "batch"'s fewest (released)

@@ -7,13 +7,14 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.model.vit import VARIANTS, patch_grid
+from dpeformer_jax.model.vit import ATTENTIONS, VARIANTS, patch_grid
 
 CHOICES = {
     "parallel": ("jit", "pmap"),
     "data.on_bad_image": ("error", "skip"),
     "data.cache": ("auto", "memory", "none"),
     "model.variant": tuple(VARIANTS),
+    "model.attention": tuple(ATTENTIONS),
     "model.dtype": ("float32", "bfloat16"),
     "model.global_token": ("class", "first_patch"),
     "model.pooling": ("image", "batch"),
@@ -67,8 +68,11 @@ def flatten(fields: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def validate(config: ConfigDict, devices: int) -> None:
-    """Raises ConfigError for the first value that cannot work. devices: how many will be used."""
+def validate(config: ConfigDict, devices: int, platform: str = "cpu") -> None:
+    """Raises ConfigError for the first value that cannot work.
+
+    devices: how many will be used; platform: what they are, as jax.default_backend() says.
+    """
     values = flatten(config.to_dict())
     for name, choices in CHOICES.items():
         value = values[name]
@@ -82,6 +86,7 @@ def validate(config: ConfigDict, devices: int) -> None:
             bounds = f"at least {low}" + ("" if high is None else f" and at most {high}")
             raise ConfigError(f"config.{name} = {value} must be {bounds}")
     _check_patches(config)
+    _check_attention(config.model, platform)
     _check_batches(config, devices)
     _check_microbatches(config, devices)
     _check_folders(config)
@@ -114,6 +119,14 @@ def _check_patches(config: ConfigDict) -> None:
             f"config.model.min_patches = {config.model.min_patches} must lie between "
             f"config.model.parts = {config.model.parts} and the {rows * columns} patches "
             f"({rows} x {columns}) of an image of {size} pixels"
+        )
+
+
+def _check_attention(model: ConfigDict, platform: str) -> None:
+    if model.attention == "cudnn" and (platform, model.dtype) != ("gpu", "bfloat16"):
+        raise ConfigError(
+            "config.model.attention = 'cudnn' needs an NVIDIA GPU and config.model.dtype = "
+            f"'bfloat16'; here are {platform} and {model.dtype!r}. 'xla' works everywhere"
         )
 
 

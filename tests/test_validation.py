@@ -45,6 +45,15 @@ def test_an_impossible_value_is_named_with_its_mend(fields, words):
     assert all(word in str(caught.value) for word in words), caught.value
 
 
+def test_cudnn_attention_needs_a_gpu_and_bfloat16():
+    config = changed(model__attention="cudnn", model__dtype="bfloat16")
+    validate(config, devices=1, platform="gpu")
+    with pytest.raises(ConfigError, match="model.attention = 'cudnn' needs .* here are cpu"):
+        validate(config, devices=1)
+    with pytest.raises(ConfigError, match="here are gpu and 'float32'"):
+        validate(changed(model__attention="cudnn"), devices=1, platform="gpu")
+
+
 def test_batches_must_be_divisible_by_the_devices():
     with pytest.raises(ConfigError, match="train.batch_size = 64 .* 3 devices .* 72 is"):
         validate(default.get_config(), devices=3)

@@ -1,11 +1,14 @@
 """The backbone: stochastic depth, patch grid; its numbers are in test_parity.py."""
 
+import functools
+
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpeformer_jax.model.vit import drop_path, patch_grid
+from dpeformer_jax.model.vit import Dense, attend, drop_path, gelu, patch_grid
 
 
 @pytest.mark.parametrize(
@@ -29,3 +32,37 @@ def test_drop_path_of_an_example_depends_on_its_key_alone():
     x = jnp.ones((16, 1, 1))
     whole = drop_path(x, 0.5, keys)
     np.testing.assert_array_equal(drop_path(x[5:9], 0.5, keys[5:9]), whole[5:9])
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("bfloat16", 2e-2)])
+def test_attention_and_its_gradient_are_those_of_jax(dtype, tolerance):
+    q, k, v, up = jax.random.normal(jax.random.key(0), (4, 2, 7, 3, 8)).astype(dtype)
+    found, back = jax.vjp(attend, q, k, v)
+    expected, back_there = jax.vjp(jax.nn.dot_product_attention, q, k, v)
+    assert found.dtype == dtype
+    for x, y in zip((found, *back(up)), (expected, *back_there(up)), strict=True):
+        np.testing.assert_allclose(np.float32(x), np.float32(y), atol=tolerance)
+
+
+def test_attention_stands_logits_that_overflow_an_exponential():
+    q, k, v = 100 * jax.random.normal(jax.random.key(0), (3, 1, 5, 2, 8))
+    expected = jax.nn.dot_product_attention(q, k, v)
+    np.testing.assert_allclose(attend(q, k, v), expected, rtol=1e-5)
+
+
+def test_gelu_and_its_gradient_are_exact():
+    x = jnp.linspace(-6, 6, 1001)
+    exact = functools.partial(jax.nn.gelu, approximate=False)
+    np.testing.assert_allclose(gelu(x), exact(x), atol=1e-6)
+    slopes = (jax.vmap(jax.grad(f))(x) for f in (gelu, exact))
+    np.testing.assert_allclose(*slopes, atol=1e-6)
+
+
+def test_dense_is_that_of_flax():
+    x = jax.random.normal(jax.random.key(0), (2, 3, 5, 4))
+    variables = nn.Dense(6).init(jax.random.key(1), x)
+    expected = nn.Dense(6).apply(variables, x)
+    np.testing.assert_allclose(Dense(6).apply(variables, x), expected, rtol=1e-6)
+    assert jax.tree.all(
+        jax.tree.map(np.array_equal, Dense(6).init(jax.random.key(1), x), variables)
+    )

@@ -4,7 +4,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dpeformer_jax.model.vit import TORCH_UNIFORM, Mlp
+from dpeformer_jax.model.vit import TORCH_UNIFORM, Mlp, attend
 
 SEGMENT = 16  # channels of one token; a feature of D channels becomes D / 16 tokens
 HEADS = 2
@@ -45,7 +45,7 @@ class FeatureBlending(nn.Module):
             return x.reshape(*x.shape[:-1], HEADS, SEGMENT // HEADS)
 
         k, v = jnp.split(dense(2 * SEGMENT, "kv")(source), 2, axis=-1)
-        mixed = jax.nn.dot_product_attention(heads(dense(SEGMENT, "q")(query)), heads(k), heads(v))
+        mixed = attend(heads(dense(SEGMENT, "q")(query)), heads(k), heads(v))
         if self.mix_batch:
             mixed = mixed.transpose(2, 0, 1, 3)  # heads before the batch, not beside the channels
         return dense(SEGMENT, "proj", use_bias=True)(mixed.reshape(query.shape))

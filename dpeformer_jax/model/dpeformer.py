@@ -99,7 +99,7 @@ class DPEFormer(nn.Module):
             count of the "batch" as in the released program.
         head_merge: of the blending attention, within each "image", or across the "batch" as in
             the released program.
-        remat: see VisionTransformer.
+        remat, attention: see VisionTransformer.
         microbatches: pieces that the backbone takes a training batch in, one after the other; what
             is inside it is kept for one piece at a time and computed again for the gradient.
     """
@@ -117,6 +117,7 @@ class DPEFormer(nn.Module):
     pooling: str = "image"
     head_merge: str = "image"
     remat: bool = False
+    attention: str = "xla"
     microbatches: int = 1
 
     @property
@@ -133,6 +134,7 @@ class DPEFormer(nn.Module):
             self.side_coefficient,
             self.dtype,
             self.remat,
+            self.attention,
         )
         self.blending = PartBlending(self.dtype, mix_batch=self.head_merge == "batch")
         self.holistic_norm, self.part_norm = PartNorm(), PartNorm()

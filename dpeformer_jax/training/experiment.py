@@ -87,5 +87,6 @@ def _model(fields: Any, num_classes: int, num_cameras: int, microbatches: int) -
         pooling=fields.pooling,
         head_merge=fields.head_merge,
         remat=fields.remat,
+        attention=fields.attention,
         microbatches=microbatches,
     )

@@ -30,6 +30,7 @@ FREE = (
     "eval.rerank_k1",
     "eval.rerank_k2",
     "eval.rerank_weight",
+    "model.attention",
     "model.remat",
     "parallel",
     "train.checkpoint_every",
