@@ -18,6 +18,7 @@ from data.errors import DataError
 from data.occluders import load_cutouts
 from data.pipeline import Sampling
 from data.verify import as_text, verify
+from dpeformer_jax.allocation import keep_freed_memory
 from dpeformer_jax.compilation import keep_compiled
 from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.processes import failing_together, join_processes
@@ -46,6 +47,8 @@ def run() -> None:
     check_flags()
     join_processes(config.distributed)
     keep_compiled()
+    if jax.default_backend() == "cpu":
+        keep_freed_memory()
     validate(config, jax.device_count(), jax.default_backend())
     if MODE.value == "verify_data":
         verify_data(config)
@@ -144,8 +147,9 @@ def out_of_memory(error: Exception) -> ConfigError:
         f"the devices' memory is too small: {str(error).splitlines()[0]} In training try "
         "--config.model.dtype=bfloat16, then --config.train.microbatches=2 or more, then "
         "--config.model.remat=True, which leave the step's batch as it is; last a smaller "
-        "--config.train.batch_size. In scoring lower --config.eval.batch_size. Decoded images do "
-        "not lie on the devices; a bank of cut-outs (config.views.occluders) does"
+        "--config.train.batch_size. In scoring lower --config.eval.batch_size. What else "
+        "lies on the devices: a bank of cut-outs (config.views.occluders) and, with "
+        "config.data.cache = 'device' alone, all training images"
     )
 
 

@@ -38,7 +38,8 @@ def get_config(preset: str = "") -> ConfigDict:
     data.data_dir = ""  # where prepared data sets are kept; "" is TFDS's own choice
     data.on_bad_image = "error"  # a file that does not decode: "error" or "skip"
     data.image_size = (256, 128)  # height, width in pixels
-    data.cache = "auto"  # decoded images in memory: "auto" (when they fit), "memory", "none"
+    data.cache = "auto"  # decoded images: "auto" (in memory when they fit), "memory", "file"
+    # (in data_dir, shared by all processes), "device" (training set on every GPU), "none"
     data.loader_threads = 4  # that decode, in this process
     data.loader_processes = 0  # that decode, where nothing is cached; 0 uses the threads
 
@@ -89,6 +90,7 @@ def get_config(preset: str = "") -> ConfigDict:
     train.checkpoint_every_minutes = 10.0  # also within an epoch; 0: only at the ends of epochs
     train.on_nonfinite = "stop"  # at a loss that is NaN or infinite: "stop", or "skip" the step
     train.log_every = 50  # steps between lines of metrics.jsonl
+    train.trace = 0  # steps that jax.profiler records into WORKDIR/trace, once warm; 0: none
 
     config.eval = evaluation = ConfigDict()
     evaluation.datasets = ()  # test sets, written as in data.joined; (): data.builder's own

@@ -194,6 +194,13 @@ class FolderBuilder(ReidBuilder, skip_registration=True):
         return read_all([entry.path for entry in items])
 
 
+def prepared_folder(data_dir: str) -> Path:
+    """Where prepared data sets lie; data_dir "" is TFDS's own choice (~/tensorflow_datasets, or the
+    variable TFDS_DATA_DIR).
+    """
+    return Path(data_dir or tfds.core.constants.DATA_DIR).expanduser().absolute()
+
+
 def prepare(
     builder_class: type[ReidBuilder], data_dir: str, config: tfds.core.BuilderConfig | str
 ) -> ReidBuilder:
@@ -203,14 +210,13 @@ def prepare(
     the same time one waits for the other.
 
     Args:
-        data_dir: folder of prepared data sets; "" is TFDS's own choice (~/tensorflow_datasets or
-            the variable TFDS_DATA_DIR).
+        data_dir: see `prepared_folder`.
 
     Raises:
         DataError: the folder cannot be written.
     """
-    folder = str(Path(data_dir).expanduser().absolute()) if data_dir else None
-    arguments = {"data_dir": folder, "config": config, "file_format": "array_record"}
+    folder = prepared_folder(data_dir)
+    arguments = {"data_dir": str(folder), "config": config, "file_format": "array_record"}
     builder = builder_class(**arguments)
     if builder.data_path.exists():
         return builder

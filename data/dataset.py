@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from data.builder import Records
+from data.builder import Records, prepared_folder
 from data.catalog import builder_of
 from data.errors import DataError, some
 from data.pipeline import Loading, Sampling, Split, TrainingSplit, fits_in_memory
@@ -72,6 +72,7 @@ class JoinedRecords:
             list(_renumbered([part.identities for part in self._parts]))
         )
         self.paths = [f"{s.title}/{path}" for s in sets for path in s.splits["train"].paths]
+        self.digests = [digest for part in self._parts for digest in part.digests]
 
     def __len__(self) -> int:
         return len(self.identities)
@@ -249,6 +250,10 @@ def _renumbered(numbers: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
 
 
 def _loading(fields: ConfigDict, images: int) -> Loading:
-    size = tuple(fields.image_size)
-    cache = fields.cache == "memory" or (fields.cache == "auto" and fits_in_memory(images, size))
-    return Loading(size, cache, fields.loader_threads, fields.loader_processes)
+    size, cache = tuple(fields.image_size), fields.cache
+    if cache == "auto":
+        cache = "memory" if fits_in_memory(images, size) else "none"
+    elif cache == "device":
+        cache = "memory"  # from where the training set goes to the devices
+    folder = prepared_folder(fields.data_dir) / "decoded"
+    return Loading(size, cache, folder, fields.loader_threads, fields.loader_processes)

@@ -1,20 +1,24 @@
-"""From prepared records to uint8 batches: decoding, the memory cache, order."""
+"""From prepared records to uint8 batches: decoding, keeping what is decoded, order."""
 
 import dataclasses
+import hashlib
 import io
 from collections.abc import Iterator
 from functools import cached_property
+from pathlib import Path
 
 import grain.python as grain
 import numpy as np
+import PIL
 import psutil
 from PIL import Image
 from tqdm import tqdm
 
 from data.builder import Records
+from data.decoded import mapped
 from data.sampling import sampling_plan
 
-DECODED_AT_ONCE = 32  # images of one piece of work while the cache is filled
+DECODED_AT_ONCE = 32  # images of one piece of work while all are decoded
 SHARE_OF_MEMORY = 0.5  # of what is free, that "auto" gives to decoded images
 
 Batch = dict[str, np.ndarray]
@@ -22,10 +26,15 @@ Batch = dict[str, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class Loading:
-    """How images are read: size in pixels (height, width), cache or not, workers."""
+    """How images are read.
+
+    image_size: (height, width) in pixels; cache: where decoded images are kept, in "memory", in a
+    "file" of `folder`, or "none"; threads, processes: that decode.
+    """
 
     image_size: tuple[int, int]
-    cache: bool
+    cache: str
+    folder: Path
     threads: int
     processes: int
 
@@ -70,38 +79,56 @@ class Split:
         self.paths = records.paths
         self.labels = np.unique(self.identities, return_inverse=True)[1].astype(np.int32)
         self.sides = sides
-        self._name, self._loading = name, loading
-        self._decoder = Decoder(records, loading.image_size)
+        self._name, self._records, self._loading = name, records, loading
 
     def batches(self, plan: np.ndarray) -> Iterator[Batch]:
         """Batches of the images at plan [S, B]: image [B, H, W, 3], label [B], camera [B]."""
-        pixels = self._pixels
+        pixels = self.pixels
+        return iter(self._in_workers(plan, lambda row: {"image": pixels[row], **self._told(row)}))
 
-        def batch(row: np.ndarray) -> Batch:
-            return {"image": pixels[row], "label": self.labels[row], "camera": self.sides[row]}
-
-        return iter(self._in_workers(plan, batch))
+    def indices(self, plan: np.ndarray) -> Iterator[Batch]:
+        """The same with index [B] in the place of the image, for one who has the pixels."""
+        return ({"index": row.astype(np.int32), **self._told(row)} for row in plan)
 
     @cached_property
-    def _pixels(self) -> np.ndarray | Decoder:
-        """Decoded images, in memory if they are to be kept there."""
-        if not self._loading.cache:
-            return self._decoder
-        total = len(self.identities)
-        pieces = np.array_split(np.arange(total), -(-total // DECODED_AT_ONCE))
-        pixels = np.empty((total, *self._loading.image_size, 3), np.uint8)
-        with tqdm(total=total, desc=f"decoding {self._name}", unit="image", disable=None) as bar:
-            decoded = self._in_workers(pieces, self._decoder.__getitem__)
-            for piece, images in zip(pieces, decoded, strict=True):
-                pixels[piece] = images
-                bar.update(len(piece))
+    def pixels(self) -> np.ndarray | Decoder:
+        """Decoded images [M, H, W, 3], by index; where none are kept each is decoded when asked."""
+        shape = (len(self.identities), *self._loading.image_size, 3)
+        if self._loading.cache == "none":
+            return Decoder(self._records, self._loading.image_size)
+        if self._loading.cache == "file":
+            return mapped(self._loading.folder / f"{self._content}.npy", shape, self._decoded())
+        pixels, first = np.empty(shape, np.uint8), 0
+        for images in self._decoded():
+            pixels[first : first + len(images)] = images
+            first += len(images)
         return pixels
+
+    def _decoded(self) -> Iterator[np.ndarray]:
+        """All images in order, in pieces."""
+        total, decoder = len(self.identities), Decoder(self._records, self._loading.image_size)
+        pieces = np.array_split(np.arange(total), -(-total // DECODED_AT_ONCE))
+        with tqdm(total=total, desc=f"decoding {self._name}", unit="image", disable=None) as bar:
+            for images in self._in_workers(pieces, decoder.__getitem__):
+                yield images
+                bar.update(len(images))
+
+    @property
+    def _content(self) -> str:
+        """A name for the decoded images: SHA-256 of all that they follow from."""
+        told = hashlib.sha256(f"{self._loading.image_size} Pillow {PIL.__version__}".encode())
+        for digest in self._records.digests:
+            told.update(digest)
+        return told.hexdigest()
+
+    def _told(self, row: np.ndarray) -> Batch:
+        return {"label": self.labels[row], "camera": self.sides[row]}
 
     def _in_workers(self, rows, work) -> grain.DatasetIterator:
         threads = self._loading.threads
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
         dataset = grain.MapDataset.source(rows).map(work).to_iter_dataset(options)
-        if self._loading.processes and not self._loading.cache:
+        if self._loading.processes and self._loading.cache == "none":
             workers = grain.MultiprocessingOptions(num_workers=self._loading.processes)
             dataset = dataset.mp_prefetch(workers)
         return dataset

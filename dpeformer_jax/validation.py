@@ -12,7 +12,7 @@ from dpeformer_jax.model.vit import ATTENTIONS, VARIANTS, patch_grid
 CHOICES = {
     "parallel": ("jit", "pmap"),
     "data.on_bad_image": ("error", "skip"),
-    "data.cache": ("auto", "memory", "none"),
+    "data.cache": ("auto", "memory", "file", "device", "none"),
     "model.variant": tuple(VARIANTS),
     "model.attention": tuple(ATTENTIONS),
     "model.dtype": ("float32", "bfloat16"),
@@ -50,6 +50,7 @@ RANGES = {
     "train.checkpoint_every": (1, None),
     "train.checkpoint_every_minutes": (0, None),
     "train.log_every": (1, None),
+    "train.trace": (0, None),
     "eval.batch_size": (1, None),
     "eval.rerank_k1": (1, None),
     "eval.rerank_k2": (1, None),

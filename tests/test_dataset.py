@@ -338,7 +338,9 @@ def test_a_drawn_data_set_is_loaded(fields, drawn_config, drawn_dir, monkeypatch
     assert batch["label"].tolist().count(0) == 4
 
 
-@pytest.mark.parametrize(("cache", "reads"), [("memory", 9), ("auto", 9), ("none", 18)])
+@pytest.mark.parametrize(
+    ("cache", "reads"), [("memory", 9), ("auto", 9), ("file", 9), ("device", 9), ("none", 18)]
+)
 def test_the_cache_field_says_whether_images_are_decoded_again(fields, monkeypatch, cache, reads):
     read = []
     encoded = Records.encoded

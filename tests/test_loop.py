@@ -16,6 +16,7 @@ from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.optim import LearningRates
 from dpeformer_jax.training.state import TrainState
+from dpeformer_jax.training.step import Resident
 from dpeformer_jax.weights import load_weights, save_weights
 
 RATES = LearningRates(1e-3, 1e-3)
@@ -99,6 +100,19 @@ def test_resumed_within_an_epoch_it_ends_bitwise_as_uninterrupted(run, tmp_path,
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), expected, found))
     for name in ("metrics.jsonl", "eval_initial.json", "eval.json"):
         assert (resumed / name).read_bytes() == (workdir / name).read_bytes()
+
+
+def test_with_its_images_on_the_device_a_training_is_bitwise_the_same(run, tmp_path):
+    _, workdir, _ = run
+    config = toy_config(checkpoint_every_minutes=1e-6, trace=2)
+    config.data.cache = "device"
+    experiment = build(config, num_classes=4, num_cameras=2)
+    step = train(experiment, tmp_path)
+    assert step._cache_size() == 1
+    expected, found = (final_state(experiment, w) for w in (workdir, tmp_path))
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), expected, found))
+    assert (tmp_path / "metrics.jsonl").read_bytes() == (workdir / "metrics.jsonl").read_bytes()
+    assert list((tmp_path / "trace").glob("**/*.xplane.pb"))  # of the two steps in the middle
 
 
 def test_a_finished_run_is_only_scored_again(run, tmp_path, capsys):
@@ -207,7 +221,8 @@ def one_step(run):
 
     def take(step=0, bank=None):
         state = loop.with_memory(experiment, experiment.fresh_state(), images)
-        return step_fn(state.replace(step=jnp.int32(step)), batch, RATES, bank or toy_bank())
+        resident = Resident(bank or toy_bank())
+        return step_fn(state.replace(step=jnp.int32(step)), batch, RATES, resident)
 
     return take
 
@@ -251,5 +266,7 @@ def test_full_size_network_compiles_and_takes_one_step():
         "label": np.repeat(np.arange(4, dtype=np.int32), 2),
         "camera": np.zeros(8, np.int32),
     }
-    state, metrics = loop.compile_step(experiment)(experiment.fresh_state(), batch, RATES, None)
+    state, metrics = loop.compile_step(experiment)(
+        experiment.fresh_state(), batch, RATES, Resident()
+    )
     assert int(state.step) == 1 and np.isfinite(float(metrics["loss"]))

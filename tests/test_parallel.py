@@ -101,6 +101,12 @@ def test_any_number_of_devices_trains_as_one(tmp_path, one_device, parallel, dev
     assert found["order"] == one_device["order"]
 
 
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_images_on_two_devices_train_as_on_one(tmp_path, one_device, parallel):
+    finish(start(tmp_path, 2, f"parallel='{parallel}'", "data.cache='device'"))
+    assert_same(outcome(tmp_path), one_device)
+
+
 @pytest.mark.parametrize("fields", [("train.microbatches=4",), ("model.remat=True",)])
 def test_what_saves_memory_computes_the_same(tmp_path, one_device, fields):
     finish(start(tmp_path, 1, *fields))

@@ -46,8 +46,8 @@ def noise(height, width):
     return Image.fromarray(pixels)
 
 
-def loading(cache=False, threads=2, processes=0):
-    return Loading(SIZE, cache, threads, processes)
+def loading(cache="none", folder=None, threads=2, processes=0):
+    return Loading(SIZE, cache, folder, threads, processes)
 
 
 def assert_equal(batches, others):
@@ -137,7 +137,7 @@ def test_a_camera_that_was_not_in_training_stays_unknown(split_of):
     assert batch["camera"].tolist() == [-1, 1, -1]
 
 
-@pytest.mark.parametrize("options", [{"cache": True}, {"threads": 1}, {"threads": 7}])
+@pytest.mark.parametrize("options", [{"cache": "memory"}, {"threads": 1}, {"threads": 7}])
 def test_neither_cache_nor_threads_change_a_batch(split_of, options):
     assert_equal(split_of(**options).batches(PLAN), split_of().batches(PLAN))
 
@@ -150,10 +150,10 @@ def test_a_worker_process_does_not_change_a_batch(split_of):
         flags.FLAGS.unparse_flags()
 
 
-@pytest.mark.parametrize(("cache", "reads"), [(True, 1), (False, 2)])
-def test_with_the_cache_every_image_is_decoded_once(builder, split_of, cache, reads):
+@pytest.mark.parametrize(("cache", "reads"), [("memory", 1), ("file", 1), ("none", 2)])
+def test_with_a_cache_every_image_is_decoded_once(builder, split_of, tmp_path, cache, reads):
     records = Counted(builder, "train")
-    split = split_of(records=records, cache=cache)
+    split = split_of(records=records, cache=cache, folder=tmp_path / "decoded")
     everything = np.arange(9).reshape(3, 3)
     assert_equal(list(split.batches(everything)), list(split.batches(everything)))
     assert [records.reads[i] for i in range(9)] == [reads] * 9
@@ -163,7 +163,35 @@ def test_a_cached_split_larger_than_one_piece_of_work_keeps_its_order(
     builder, split_of, monkeypatch
 ):
     monkeypatch.setattr("data.pipeline.DECODED_AT_ONCE", 2)
-    assert_equal(split_of(cache=True).batches(PLAN), split_of().batches(PLAN))
+    assert_equal(split_of(cache="memory").batches(PLAN), split_of().batches(PLAN))
+
+
+def test_the_next_process_finds_a_file_of_decoded_images(builder, split_of, tmp_path):
+    first = split_of(cache="file", folder=tmp_path)
+    assert_equal(first.batches(PLAN), split_of().batches(PLAN))
+    assert isinstance(first.pixels, np.memmap) and not first.pixels.flags.writeable
+    records = Counted(builder, "train")
+    assert_equal(
+        split_of(records=records, cache="file", folder=tmp_path).batches(PLAN),
+        split_of().batches(PLAN),
+    )
+    assert not records.reads
+
+
+def test_other_images_or_another_size_have_a_file_of_their_own(split_of, tmp_path):
+    for name in ("train", "gallery"):
+        split_of(name, cache="file", folder=tmp_path).pixels
+    other = Loading((16, 8), "file", tmp_path, 1, 0)
+    records = split_of()._records
+    assert Split("train", records, SIDES["train"], other).pixels.shape == (9, 16, 8, 3)
+    assert len(list(tmp_path.glob("*.npy"))) == 3
+
+
+def test_indices_stand_in_for_images(split_of):
+    split = split_of(cache="memory")
+    for batch, told in zip(split.batches(PLAN), split.indices(PLAN), strict=True):
+        np.testing.assert_array_equal(split.pixels[told.pop("index")], batch.pop("image"))
+        assert_equal([told], [batch])
 
 
 def test_the_training_plan_is_that_of_the_sampling(builder):

@@ -47,7 +47,7 @@ class ToyImages:
         self.cameras = self.sides + 1
         colours = np.random.default_rng(5).integers(60, 196, (identities, 1, 1, 3))
         noise = rng.integers(-60, 60, (len(self.labels), *SIZE, 3))
-        self._images = (colours[self.labels] + noise).astype(np.uint8)
+        self.pixels = (colours[self.labels] + noise).astype(np.uint8)
 
     def plan(self, epoch):
         """Batches of 8: two images of each of four identities."""
@@ -56,12 +56,12 @@ class ToyImages:
         return order.reshape(4, 3, 2).transpose(1, 0, 2).reshape(3, 8)
 
     def batches(self, plan):
+        for row, told in zip(plan, self.indices(plan), strict=True):
+            yield {"image": self.pixels[row], **{n: told[n] for n in ("label", "camera")}}
+
+    def indices(self, plan):
         for row in plan:
-            yield {
-                "image": self._images[row],
-                "label": self.labels[row],
-                "camera": self.sides[row],
-            }
+            yield {"index": row, "label": self.labels[row], "camera": self.sides[row]}
 
 
 def toy_bank():

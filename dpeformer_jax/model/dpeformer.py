@@ -169,10 +169,12 @@ class DPEFormer(nn.Module):
             keys: [2, B] random keys for the stochastic depth.
             gather: brings the tokens of the whole batch together, where B is a device's share.
         """
-        images = views.reshape(-1, *views.shape[2:])
-        both = None if side is None else jnp.tile(side, 2)
-        clean, occluded = jnp.split(self._tokens(images, both, keys.reshape(-1)), 2)
-        return self._heads(gather(clean), train=True), self._heads(gather(occluded), train=True)
+        # The views of an image side by side, so that a batch that is split over devices stays so.
+        images, keys = (x.swapaxes(0, 1).reshape(-1, *x.shape[2:]) for x in (views, keys))
+        both = None if side is None else jnp.repeat(side, 2)
+        tokens = self._tokens(images, both, keys)
+        clean, occluded = (gather(tokens[view::2]) for view in (0, 1))
+        return self._heads(clean, train=True), self._heads(occluded, train=True)
 
     def _tokens(self, *batch: jax.Array | None) -> jax.Array:
         """The backbone on a training batch, piece by piece; the heads see it whole all the same."""

@@ -1,7 +1,7 @@
 """The loop around the training step."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -23,8 +23,9 @@ from dpeformer_jax.training.nonfinite import refuse_nonfinite
 from dpeformer_jax.training.occlusion import OccluderBank
 from dpeformer_jax.training.parallel import compile_step
 from dpeformer_jax.training.state import TrainState
-from dpeformer_jax.training.step import Metrics
+from dpeformer_jax.training.step import Metrics, Resident
 from dpeformer_jax.training.timetable import Timetable
+from dpeformer_jax.training.trace import Trace
 from dpeformer_jax.training.workdir import check_data, record_data, recorded_data
 from dpeformer_jax.weights import Weights, load_weights
 
@@ -32,13 +33,19 @@ from dpeformer_jax.weights import Weights, load_weights
 class TrainingImages(Images, Protocol):
     """Labelled training images.
 
-    labels: [M] identities as 0..C-1; `plan(epoch)` gives the indices [S, B] of an epoch's batches,
-    epochs counted from 1.
+    labels: [M] identities as 0..C-1; pixels: all images, [M, H, W, 3] uint8. `plan(epoch)` gives
+    the indices [S, B] of an epoch's batches, epochs counted from 1; `indices(plan)` yields them as
+    `batches` does, with "index" [B] in the place of "image".
     """
 
     labels: np.ndarray
 
+    @property
+    def pixels(self) -> np.ndarray: ...
+
     def plan(self, epoch: int) -> np.ndarray: ...
+
+    def indices(self, plan: np.ndarray) -> Iterator[dict[str, np.ndarray]]: ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +113,10 @@ def run_epochs(
     config = experiment.config.train
     step_fn = compile_step(experiment)
     own = own_places(experiment.mesh, config.batch_size)
-    bank = jax.device_put(bank, replicated(experiment.mesh))
+    on_device = experiment.config.data.cache == "device"
+    load = images.indices if on_device else images.batches
+    resident = Resident(bank, images.pixels if on_device else None)
+    resident = jax.device_put(resident, replicated(experiment.mesh))
     lengths = [len(images.plan(epoch)) for epoch in range(1, config.epochs + 1)]
     timetable = Timetable(lengths, config.checkpoint_every, config.checkpoint_every_minutes)
     step, sums = int(state.step), checkpoints.notes
@@ -116,14 +126,16 @@ def run_epochs(
         Journal(
             workdir, step, timetable.total, config.log_every, config.batch_size, sums
         ) as journal,
+        Trace(workdir / "trace", config.trace) as trace,
         interruption.steps_first(),
     ):
         for epoch in range(first, config.epochs + 1):
             rates = experiment.schedule.rates(epoch)
             plan = images.plan(epoch)[done if epoch == first else 0 :, own]
-            for batch in prefetch(images.batches(plan), experiment.mesh):
-                state, metrics = step_fn(state, batch, rates, bank)
+            for batch in prefetch(load(plan), experiment.mesh):
+                state, metrics = step_fn(state, batch, rates, resident)
                 step += 1
+                trace.follow(metrics)
                 if running is not None:
                     journal.add(*_fetch(*running))
                 running = step, epoch, rates.weights, metrics

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,11 +18,26 @@ from dpeformer_jax.training.optim import LearningRates
 from dpeformer_jax.training.state import TrainState
 
 
+class Resident(NamedTuple):
+    """What lies on every device for the whole training.
+
+    occluders: cut-outs, for the second view "roa"; images: [M, H, W, 3] uint8, the training set, of
+    which a batch then holds places ("index") instead of pixels ("image").
+    """
+
+    occluders: OccluderBank | None = None
+    images: jax.Array | None = None
+
+    def images_of(self, batch: dict[str, jax.Array]) -> jax.Array:
+        """[B, H, W, 3] uint8."""
+        return batch["image"] if self.images is None else self.images[batch["index"]]
+
+
 def train_step(
     state: TrainState,
     batch: dict[str, jax.Array],
     rates: LearningRates,
-    bank: OccluderBank | None,
+    resident: Resident,
     *,
     key: jax.Array,
     model: DPEFormer,
@@ -33,7 +48,7 @@ def train_step(
     on_nonfinite: str = "stop",
     axis: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One update. second, on_nonfinite: as in the config; the bank of cut-outs is for "roa".
+    """One update. second, on_nonfinite: as in the config.
 
     Randomness is a function of the key, the step and an image's place in the global batch. Under
     jit the batch is the global one; under pmap it is a device's share and `axis` names the devices.
@@ -44,12 +59,13 @@ def train_step(
         places += jax.lax.axis_index(axis) * len(places)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), places)
     view_keys, depth_keys = jnp.split(jax.vmap(partial(jax.random.split, num=3))(keys), [1], 1)
-    occlude = occlusion_of(second, bank, *map(gather, (batch["image"], batch["label"])))
+    images = resident.images_of(batch)
+    occlude = occlusion_of(second, resident.occluders, *map(gather, (images, batch["label"])))
 
     def make_views(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
         return two_views(key, image, padding, partial(occlude, label=label))
 
-    views = jax.vmap(make_views, out_axes=1)(view_keys[:, 0], batch["image"], batch["label"])
+    views = jax.vmap(make_views, out_axes=1)(view_keys[:, 0], images, batch["label"])
     result = learn(
         state, views, batch, depth_keys.T, rates, model=model, tx=tx, weights=weights, axis=axis
     )

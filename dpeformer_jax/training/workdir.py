@@ -38,6 +38,7 @@ FREE = (
     "train.log_every",
     "train.microbatches",
     "train.on_nonfinite",
+    "train.trace",
 )
 
 

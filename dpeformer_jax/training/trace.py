@@ -1,0 +1,41 @@
+"""A profile of some steps of a training, by jax.profiler."""
+
+from pathlib import Path
+from typing import Any
+
+import jax
+
+WARM_UP = 3  # steps before the first that is recorded: they compile, and fill caches
+
+
+class Trace:
+    """Records `steps` steps into a folder that TensorBoard's profiler, xprof and Perfetto read."""
+
+    def __init__(self, folder: Path, steps: int):
+        """steps: 0 records nothing."""
+        self._folder, self._last = folder, WARM_UP + steps if steps else 0
+        self._followed, self._running = 0, False
+
+    def follow(self, outcome: Any) -> None:
+        """Takes what a step gives, right after its dispatch."""
+        self._followed += 1
+        if self._last and self._followed == WARM_UP:
+            jax.block_until_ready(outcome)
+            jax.profiler.start_trace(self._folder)
+            self._running = True
+        elif self._running and self._followed == self._last:
+            jax.block_until_ready(outcome)
+            self._stop()
+
+    def __enter__(self) -> "Trace":
+        return self
+
+    def __exit__(self, *_) -> None:
+        """Keeps what was recorded of a training that ends early."""
+        if self._running:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._running = False
+        jax.profiler.stop_trace()
+        print(f"profile of the steps in {self._folder}", flush=True)
