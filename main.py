@@ -18,7 +18,6 @@ from data.errors import DataError
 from data.occluders import load_cutouts
 from data.pipeline import Sampling
 from data.verify import as_text, verify
-from dpeformer_jax.allocation import keep_freed_memory
 from dpeformer_jax.compilation import keep_compiled
 from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.processes import failing_together, join_processes
@@ -47,8 +46,6 @@ def run() -> None:
     check_flags()
     join_processes(config.distributed)
     keep_compiled()
-    if jax.default_backend() == "cpu":
-        keep_freed_memory()
     validate(config, jax.device_count(), jax.default_backend())
     if MODE.value == "verify_data":
         verify_data(config)

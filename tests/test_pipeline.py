@@ -180,7 +180,7 @@ def test_the_next_process_finds_a_file_of_decoded_images(builder, split_of, tmp_
 
 def test_other_images_or_another_size_have_a_file_of_their_own(split_of, tmp_path):
     for name in ("train", "gallery"):
-        split_of(name, cache="file", folder=tmp_path).pixels
+        assert split_of(name, cache="file", folder=tmp_path).pixels.shape[1:] == (*SIZE, 3)
     other = Loading((16, 8), "file", tmp_path, 1, 0)
     records = split_of()._records
     assert Split("train", records, SIDES["train"], other).pixels.shape == (9, 16, 8, 3)
