@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -40,6 +41,8 @@ class Extractor:
         network = build_model(model)
 
         def alone(variables: Any, image: jax.Array, side: jax.Array) -> dict[str, jax.Array]:
+            if image.dtype == jnp.uint8:
+                image = normalize(from_uint8(image))
             outputs = network.apply(variables, image[None], side[None])
             features = {"holistic": outputs.holistic, "parts": outputs.parts}
             return {name: x[0] for name, x in (features | {"selected": outputs.selected}).items()}
@@ -96,7 +99,7 @@ class Extractor:
             )
         if images.size and not np.abs(images).max() <= 1.001:  # refuses NaN too
             raise ValueError("images must lie in -1..1: (pixel / 255 - 0.5) / 0.5")
-        return self._in_batches(images, sides, lambda batch: batch)
+        return self._in_batches(images, sides, lambda batch: batch, np.float32)
 
     def __call__(
         self, images: Sequence[str | Path | np.ndarray], sides: Sequence[int] | None = None
@@ -110,28 +113,31 @@ class Extractor:
             raise ValueError("expected a list of pictures, for one picture too")
         images, size = list(images), tuple(self.model["image_size"])
 
-        def pictures(batch: Sequence[str | Path | np.ndarray]) -> jax.Array:
-            loaded = [load_picture(image, size) for image in batch]
-            return normalize(from_uint8(np.stack(loaded)))
+        def pictures(batch: Sequence[str | Path | np.ndarray]) -> np.ndarray:
+            return np.stack([load_picture(image, size) for image in batch])
 
-        return self._in_batches(images, sides, pictures)
+        return self._in_batches(images, sides, pictures, np.uint8)
 
     def _in_batches(
         self,
         images: Sequence[Any],
         sides: Sequence[int] | None,
-        prepare: Callable[[Sequence[Any]], jax.Array],
+        prepare: Callable[[Sequence[Any]], np.ndarray],
+        dtype: type,
     ) -> Features:
         sides = self._checked(sides, len(images))
-        found = []
+        found, running = [], None
         for start in range(0, max(len(images), 1), self._batch_size):  # an empty one gives shapes
             part = slice(start, start + self._batch_size)
             count = len(images[part])
-            batch = np.zeros((self._batch_size, *self.model["image_size"], 3), np.float32)
+            batch = np.zeros((self._batch_size, *self.model["image_size"], 3), dtype)
             batch[:count] = prepare(images[part]) if count else 0
             side = np.resize(sides[part] if count else [0], self._batch_size)
-            features = jax.device_get(self._forward(self._variables, batch, side))
-            found.append({name: x[:count] for name, x in features.items()})
+            features = self._forward(self._variables, batch, side)
+            if running is not None:  # it was computed while these pictures were read
+                found.append(_fetch(*running))
+            running = features, count
+        found.append(_fetch(*running))
         return {name: np.concatenate([f[name] for f in found]) for name in found[0]}
 
     def _checked(self, sides: Sequence[int] | None, count: int) -> np.ndarray:
@@ -148,6 +154,10 @@ class Extractor:
         if sides.shape != (count,) or not whole or not ((sides >= 0) & (sides < rows)).all():
             raise ValueError(f"sides must be {count} whole numbers in 0..{rows - 1}")
         return sides.astype(np.int32)
+
+
+def _fetch(features: dict[str, jax.Array], count: int) -> Features:
+    return {name: x[:count] for name, x in jax.device_get(features).items()}
 
 
 def load_picture(image: str | Path | np.ndarray, size: tuple[int, int]) -> np.ndarray:

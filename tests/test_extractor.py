@@ -58,6 +58,15 @@ def test_files_and_arrays_give_the_same_features(extractor, tmp_path, write_imag
         np.testing.assert_array_equal(from_files[name], from_arrays[name])
 
 
+def test_pixels_go_to_the_device_as_bytes_and_give_the_features_of_floats():
+    extractor = extractor_of(toy_weights())
+    pixels = np.random.default_rng(0).integers(0, 256, (5, *SIZE, 3), np.uint8)
+    from_floats = extractor.features(((pixels / 255 - 0.5) / 0.5).astype(np.float32))
+    for name, found in extractor(list(pixels)).items():
+        np.testing.assert_allclose(found, from_floats[name], atol=1e-5)
+    assert extractor._forward._cache_size() == 2  # one for each type, whatever the count
+
+
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 def test_pictures_are_read_as_the_training_reads_them(tmp_path, mode):
     noise = np.random.default_rng(0).integers(0, 256, (50, 30, 3), np.uint8)
