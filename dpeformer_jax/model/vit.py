@@ -158,7 +158,8 @@ class Block(nn.Module):
             return drop_path(branch, self.drop_path, branch_keys)
 
         def norm(name: str) -> nn.LayerNorm:
-            return nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name=name)
+            # Its gradient computes it again: it would keep three float32 copies of the tokens.
+            return nn.remat(nn.LayerNorm)(epsilon=1e-6, dtype=self.dtype, name=name)
 
         attention = Attention(self.heads, self.dtype, self.attention, name="attn")
         x = x + dropped(attention(norm("norm1")(x)), 0)
