@@ -1,0 +1,37 @@
+"""What making the two views costs, as percent of the training step.
+
+python -m benchmarks.occlusion --batch-size 64
+
+Augmentation and occlusion by cut-outs (ROA) alone, against the whole step that contains them.
+"""
+
+import dataclasses
+
+from benchmarks.measure import Program, alternate, report
+from benchmarks.setting import Setting, parser, settings
+from benchmarks.training import Training
+
+
+def measure(setting: Setting, repeats: int) -> None:
+    """Prints the line of one setting."""
+    training = Training(setting)
+    views, step = Program(training.views_maker()), Program(training.step)
+    timing = alternate(views, step, repeats)
+    report(
+        "occlusion",
+        dataclasses.asdict(setting),
+        100 / timing.ratio,
+        "% of the step",
+        views_ms=1e3 * timing.first,
+        step_ms=1e3 * timing.second,
+    )
+
+
+def main() -> None:
+    options = parser(__doc__).parse_args()
+    for setting in settings(options):
+        measure(setting, options.repeats)
+
+
+if __name__ == "__main__":
+    main()

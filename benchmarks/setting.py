@@ -1,0 +1,80 @@
+"""What a benchmark measures: a network, an image size, a batch; from the command line."""
+
+import argparse
+import dataclasses
+import itertools
+
+from ml_collections import ConfigDict
+
+from configs import default
+from dpeformer_jax.model.vit import ATTENTIONS, VARIANTS, Variant, patch_grid
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+    """One point of a benchmark; image_size: (height, width) in pixels, dtype: of the network."""
+
+    variant: str
+    image_size: tuple[int, int]
+    batch_size: int
+    dtype: str
+    attention: str
+
+    @property
+    def backbone(self) -> Variant:
+        """Size of the ViT."""
+        return VARIANTS[self.variant]
+
+    @property
+    def patches(self) -> int:
+        """On an image, next to each other without overlap, as timm has them."""
+        rows, columns = patch_grid(self.image_size, self.backbone.patch, self.backbone.patch)
+        return rows * columns
+
+    @property
+    def fields(self) -> dict[str, dict[str, object]]:
+        """The fields of a config that it sets, by group."""
+        return {
+            "data": {"image_size": self.image_size},
+            "model": {
+                "variant": self.variant,
+                "stride": self.backbone.patch,
+                "min_patches": min(24, self.patches // 2),  # the default, where there are so many
+                "dtype": self.dtype,
+                "attention": self.attention,
+            },
+            "train": {"batch_size": self.batch_size},
+            "eval": {"batch_size": self.batch_size},
+        }
+
+    @property
+    def config(self) -> ConfigDict:
+        """The published recipe at this size."""
+        config = default.get_config()
+        for group, fields in self.fields.items():
+            config[group].update(fields)
+        return config
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """The options that all benchmarks have; --batch-size and --dtype take several values."""
+    result = argparse.ArgumentParser(
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    result.add_argument("--variant", choices=VARIANTS, default="b16")
+    result.add_argument(
+        "--image-size", type=int, nargs=2, default=(256, 128), metavar=("HEIGHT", "WIDTH")
+    )
+    result.add_argument("--batch-size", type=int, nargs="+", default=[64])
+    result.add_argument("--dtype", nargs="+", choices=("float32", "bfloat16"), default=["float32"])
+    result.add_argument("--attention", choices=ATTENTIONS, default="xla")
+    result.add_argument("--repeats", type=int, default=7, help="measurements, of which the median")
+    return result
+
+
+def settings(options: argparse.Namespace) -> list[Setting]:
+    """Each batch size in each dtype."""
+    return [
+        Setting(options.variant, tuple(options.image_size), batch_size, dtype, options.attention)
+        for dtype, batch_size in itertools.product(options.dtype, options.batch_size)
+    ]

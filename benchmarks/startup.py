@@ -1,0 +1,107 @@
+"""From the command to the first training step: seconds of main.py as a process.
+
+python -m benchmarks.startup --repeats 3
+
+On a small folder of drawn people that is prepared already. Cold: JAX's compilation cache is empty;
+warm: it has what the cold start left, and the workdir is a new one. The time contains the scores
+of the untrained network, the first checkpoint and the pass that fills the memory bank.
+"""
+
+import contextlib
+import dataclasses
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.measure import report
+from benchmarks.pictures import DrawnRecords
+from benchmarks.setting import Setting, parser, settings
+from benchmarks.training import IMAGES_PER_IDENTITY
+from configs.default import get_config
+from data.dataset import load_dataset
+
+ROOT = Path(__file__).parents[1]
+TEST_IDENTITIES = 4
+# What takes less is compiled again at every start; 1 is JAX's default, benchmarks.run keeps all.
+LEAST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
+
+
+def measure(setting: Setting, repeats: int) -> None:
+    """Prints the lines of one setting."""
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        draw(folder / "images", setting)
+        fields = fields_of(setting, folder)
+        prepare(fields["data"])
+        seconds = zip(*(start_twice(fields) for _ in range(repeats)), strict=True)
+    # Not before: asked for the machine, JAX takes the GPU that the processes need.
+    for kind, times in zip(("cold", "warm"), seconds, strict=True):
+        config = dataclasses.asdict(setting) | {"start": kind}
+        report("startup", config, statistics.median(times), "s to the first step")
+
+
+def draw(folder: Path, setting: Setting) -> None:
+    """A folder in Market-1501's layout, with one batch of training images."""
+    identities = setting.batch_size // IMAGES_PER_IDENTITY
+    records = DrawnRecords(identities + TEST_IDENTITIES, IMAGES_PER_IDENTITY)
+    people = zip(records.paths, records.identities, records.cameras, strict=True)
+    for index, (path, identity, camera) in enumerate(people):
+        tested = "query" if camera == 1 else "bounding_box_test"
+        split = "bounding_box_train" if identity <= identities else tested
+        (folder / split).mkdir(parents=True, exist_ok=True)
+        (folder / split / path).write_bytes(records.encoded(index))
+
+
+def fields_of(setting: Setting, folder: Path) -> dict[str, dict[str, object]]:
+    """The fields of the config, with the folder's data."""
+    data = {"builder": "reid_folder", "root": str(folder / "images"), "data_dir": str(folder)}
+    return setting.fields | {"data": setting.fields["data"] | data}
+
+
+def prepare(fields: dict[str, object]) -> None:
+    """Prepares the data set, so that no start has to."""
+    data = get_config().data
+    data.update(fields)
+    with contextlib.redirect_stdout(sys.stderr):  # what preparing tells is not the report
+        load_dataset(data, (), None)
+
+
+def start_twice(fields: dict[str, dict[str, object]]) -> tuple[float, float]:
+    """Seconds of a cold and of a warm start."""
+    with TemporaryDirectory() as cache:
+        environment = os.environ | {"JAX_COMPILATION_CACHE_DIR": cache, LEAST: "1"}
+        return start(fields, environment), start(fields, environment)
+
+
+def start(fields: dict[str, dict[str, object]], environment: dict[str, str]) -> float:
+    """Seconds from the command to the line of the first step, in a new workdir."""
+    command = [sys.executable, "main.py", "--config=configs/default.py"]
+    command += ["--config.train.log_every=1"]
+    for group, values in fields.items():
+        command += [f"--config.{group}.{name}={value}" for name, value in values.items()]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with TemporaryDirectory() as workdir:
+        began, told = time.perf_counter(), ""
+        command += [f"--workdir={workdir}"]
+        with subprocess.Popen(command, cwd=ROOT, env=environment, **streams) as process:
+            for line in process.stdout:
+                told += line
+                if line.startswith("step 1/"):
+                    seconds = time.perf_counter() - began
+                    process.kill()  # it would save a checkpoint first if it were asked to end
+                    return seconds
+    raise RuntimeError(f"{' '.join(command)} ended without a step:\n{told}")
+
+
+def main() -> None:
+    options = parser(__doc__).parse_args()
+    for setting in settings(options):
+        measure(setting, options.repeats)
+
+
+if __name__ == "__main__":
+    main()

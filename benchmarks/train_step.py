@@ -1,0 +1,57 @@
+"""Training steps of the whole network: pairs of views a second.
+
+python -m benchmarks.train_step --batch-size 32 64 --dtype float32 bfloat16
+
+Peer: timm's bare ViT on as many views. Memory is asked of the device, whose peak is that of the
+process so far: give one setting a process. A CPU does not tell; there it is what the compiled
+program plans.
+"""
+
+import dataclasses
+
+import jax
+
+from benchmarks import peers
+from benchmarks.flops import forward_flops
+from benchmarks.measure import Program, alternate, matmul_peak, report
+from benchmarks.setting import Setting, parser, settings
+from benchmarks.training import Training
+
+VIEWS = 2
+TRAINING = 3  # times the FLOPs of the forward pass: the gradient of a product is two products
+
+
+def measure(setting: Setting, repeats: int) -> None:
+    """Prints the line of one setting."""
+    training = Training(setting)
+    timing = alternate(Program(training.step), peers.training(setting), repeats)
+    memory = peak_memory(training)  # before other programs run
+    flops = TRAINING * VIEWS * setting.batch_size * forward_flops(setting)
+    report(
+        "train_step",
+        dataclasses.asdict(setting),
+        setting.batch_size / timing.first,
+        "pairs/s",
+        peers.comparison("timm ViT, training step", timing, setting.batch_size),
+        steps_per_s=1 / timing.first,
+        share_of_matmul_peak=flops / timing.first / matmul_peak(setting.dtype),
+        peak_memory_bytes=memory,
+    )
+
+
+def peak_memory(training: Training) -> int:
+    """Bytes on a device."""
+    if stats := jax.local_devices()[0].memory_stats():
+        return stats["peak_bytes_in_use"]
+    planned = training.compiled.memory_analysis()
+    return planned.temp_size_in_bytes + planned.argument_size_in_bytes
+
+
+def main() -> None:
+    options = parser(__doc__).parse_args()
+    for setting in settings(options):
+        measure(setting, options.repeats)
+
+
+if __name__ == "__main__":
+    main()
