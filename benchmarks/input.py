@@ -33,7 +33,7 @@ def measure(setting: Setting, repeats: int) -> None:
     records = DrawnRecords(
         max(PICTURES, setting.batch_size) // IMAGES_PER_IDENTITY, IMAGES_PER_IDENTITY
     )
-    files, memory = (split(setting, records, cache, threads=1) for cache in (False, True))
+    files, memory = (split(setting, records, cache, threads=1) for cache in ("none", "memory"))
     images = files.plan(1).size
 
     timing = alternate(epoch_of(files), plain_decoding(setting, records, files.plan(1)), repeats)
@@ -44,16 +44,16 @@ def measure(setting: Setting, repeats: int) -> None:
     report("input_cached", config, images / timing.first, "images/s a core")
 
     threads = setting.config.data.loader_threads
-    loaded = split(setting, records, cache=True, threads=threads)
+    loaded = split(setting, records, "memory", threads)
     waited, total = waiting(setting, loaded, STEPS * repeats)
     more = {"wait_ms": 1e3 * waited, "step_ms": 1e3 * total}
     report("input_waiting", config, 100 * waited / total, "% of the step", **more)
 
 
-def split(setting: Setting, records: DrawnRecords, cache: bool, threads: int) -> TrainingSplit:
+def split(setting: Setting, records: DrawnRecords, cache: str, threads: int) -> TrainingSplit:
     """The pictures as training reads them."""
     sampling = Sampling(setting.batch_size // IMAGES_PER_IDENTITY, IMAGES_PER_IDENTITY, seed=0)
-    loading = Loading(setting.image_size, cache, threads, processes=0)
+    loading = Loading(setting.image_size, cache, None, threads, processes=0)
     sides = (records.cameras - 1).astype(np.int32)
     return TrainingSplit("train", records, sides, loading, sampling=sampling)
 

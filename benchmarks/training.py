@@ -14,6 +14,7 @@ from dpeformer_jax.training.augment import two_views
 from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.occlusion import OccluderBank, occlusion_of
 from dpeformer_jax.training.parallel import compile_step
+from dpeformer_jax.training.step import Resident
 
 IDENTITIES, CAMERAS = 702, 8  # of Occluded-Duke
 IMAGES_PER_IDENTITY = 4
@@ -23,7 +24,7 @@ Batch = dict[str, jax.Array]
 
 
 class Training:
-    """What a step takes, on the devices: state, batch, learning rates, bank of cut-outs."""
+    """What a step takes, on the devices: state, batch, learning rates, cut-outs."""
 
     def __init__(self, setting: Setting):
         self.experiment = build(setting.config, IDENTITIES, CAMERAS)
@@ -31,18 +32,18 @@ class Training:
         self.state = self.experiment.fresh_state()
         self.batch = jax.device_put(random_batch(setting), split_by_example(mesh))
         self.rates = self.experiment.schedule.rates(1)
-        self.bank = jax.device_put(random_bank(setting.image_size), replicated(mesh))
+        self.resident = jax.device_put(Resident(random_bank(setting.image_size)), replicated(mesh))
 
     @cached_property
     def compiled(self) -> jax.stages.Compiled:
         """The whole step."""
         step = compile_step(self.experiment)
-        return step.lower(self.state, self.batch, self.rates, self.bank).compile()
+        return step.lower(self.state, self.batch, self.rates, self.resident).compile()
 
     def step(self, batch: Batch | None = None) -> dict[str, jax.Array]:
         """One update, from the random batch unless another is given; returns the metrics."""
         batch = self.batch if batch is None else batch
-        self.state, metrics = self.compiled(self.state, batch, self.rates, self.bank)
+        self.state, metrics = self.compiled(self.state, batch, self.rates, self.resident)
         return metrics
 
     def views_maker(self) -> Callable[[], jax.Array]:
@@ -59,7 +60,7 @@ class Training:
             return jax.vmap(both, out_axes=1)(keys, batch["image"], batch["label"])
 
         keys = jax.random.split(jax.random.key(0), len(self.batch["label"]))
-        return partial(make, keys, self.batch, self.bank)
+        return partial(make, keys, self.batch, self.resident.occluders)
 
 
 def carrying(step: Callable[..., tuple[Any, Any]], state: Any, *inputs: Any) -> Program:

@@ -34,7 +34,7 @@ class Loading:
 
     image_size: tuple[int, int]
     cache: str
-    folder: Path
+    folder: Path | None
     threads: int
     processes: int
 
