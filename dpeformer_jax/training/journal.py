@@ -93,10 +93,9 @@ class Journal:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())  # no checkpoint is on disk before the lines that precede it
-        self._opened_events().add(
-            step, {"epoch": epoch, **means, "lr": lr, "images_per_second": rate}
-        )
         self._tell(step, epoch, means, rate)
+        values = {"epoch": epoch, **means, "lr": lr, "images_per_second": rate}
+        self._opened_events().add(step, values)
 
     def _opened_events(self) -> "Events":
         if self._events is None:
