@@ -19,6 +19,7 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from data.errors import DataError
+from data.index import Row, kept
 from data.listing import Listing
 from data.reading import Damage, read_all
 from data.source import Source
@@ -154,7 +155,7 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 class FolderConfig(tfds.core.BuilderConfig):
     """A data set in a folder; its name changes when a file does."""
 
-    splits: Listing
+    splits: Listing = dataclasses.field(repr=False)  # which TFDS would format at every start
 
 
 class FolderBuilder(ReidBuilder, skip_registration=True):
@@ -260,12 +261,11 @@ class Records:
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
         undecoded = {"image": tfds.decode.SkipDecoding()}
         self._source = builder.as_data_source(split, decoders=undecoded)
-        rows = [
-            (r["identity"], r["camera"], r["path"].decode(), hashlib.sha256(r["image"]).digest())
-            for r in self._source
-        ]
-        identities, cameras, self.paths, self.digests = map(list, zip(*rows, strict=True))
-        self.identities, self.cameras = np.array(identities), np.array(cameras)
+        rows = kept(Path(builder.data_path) / f"{split}.index.json", self._rows)
+        self.identities = np.array([row.identity for row in rows])
+        self.cameras = np.array([row.camera for row in rows])
+        self.paths = [row.path for row in rows]
+        self.digests = [bytes.fromhex(row.digest) for row in rows]
 
     def __len__(self) -> int:
         return len(self.identities)
@@ -273,3 +273,9 @@ class Records:
     def encoded(self, index: int) -> bytes:
         """The image file."""
         return self._source[int(index)]["image"]
+
+    def _rows(self) -> Iterator[Row]:
+        for record in self._source:
+            digest = hashlib.sha256(record["image"]).hexdigest()
+            identity, camera = int(record["identity"]), int(record["camera"])
+            yield Row(identity, camera, record["path"].decode(), digest)

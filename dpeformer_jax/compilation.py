@@ -11,10 +11,19 @@ def keep_compiled() -> None:
 
     JAX_COMPILATION_CACHE_DIR names another folder; an empty value turns it off.
     """
-    if "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return  # which JAX reads itself
+    settings = {
+        "jax_compilation_cache_dir": _folder(),
+        # JAX keeps what took a second; a start has a handful of programs that take less.
+        "jax_persistent_cache_min_compile_time_secs": 0,
+    }
+    for name, value in settings.items():
+        if name.upper() not in os.environ:  # which JAX reads itself
+            jax.config.update(name, value)
+
+
+def _folder() -> str | None:
     try:
         caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     except RuntimeError:  # a container's user may have no home
-        return
-    jax.config.update("jax_compilation_cache_dir", str(caches / "dpeformer_jax" / "compiled"))
+        return None
+    return str(caches / "dpeformer_jax" / "compiled")

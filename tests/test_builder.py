@@ -1,10 +1,13 @@
 """Data sets are prepared once, without TensorFlow, and read back in the order of their files."""
 
+import hashlib
 import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data.builder import SPLITS, Records, prepare
@@ -57,6 +60,37 @@ def test_records_come_in_the_order_of_the_files(fields):
 def test_every_split_is_stored(fields):
     builder = opened(fields)
     assert [len(Records(builder, split)) for split in SPLITS] == [9, 2, 5]
+
+
+def held(records):
+    """All that records tell without reading an image."""
+    numbers = records.identities.tolist(), records.cameras.tolist()
+    assert records.identities.dtype == records.cameras.dtype == np.int64
+    return *numbers, records.paths, records.digests
+
+
+def test_records_tell_of_the_images_that_are_stored(fields):
+    records = Records(opened(fields), "train")
+    encoded = [records.encoded(index) for index in range(len(records))]
+    assert records.digests == [hashlib.sha256(image).digest() for image in encoded]
+    files = [Path(fields.root, path).read_bytes() for path in records.paths]
+    assert encoded == files
+
+
+def test_later_starts_read_no_image(fields, monkeypatch):
+    builder = opened(fields)
+    first = held(Records(builder, "train"))
+    monkeypatch.setattr(Records, "_rows", None)
+    assert held(Records(builder, "train")) == first
+
+
+def test_data_that_were_prepared_without_an_index_get_one(fields):
+    builder = opened(fields)
+    first = held(Records(builder, "train"))
+    index = Path(builder.data_path) / "train.index.json"
+    index.unlink()
+    assert held(Records(builder, "train")) == first
+    assert index.exists()
 
 
 def test_a_prepared_data_set_is_not_prepared_again(fields, capsys):

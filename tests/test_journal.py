@@ -1,6 +1,8 @@
 """metrics.jsonl: averages, and no repeated step after a resume."""
 
 import json
+import subprocess
+import sys
 from math import nan
 
 import pytest
@@ -77,3 +79,19 @@ def test_of_skipped_steps_only_the_number_is_told(tmp_path, capsys):
         {"step": 4, "epoch": 1, "skipped": 2.0, "lr": 0.1},
     ]
     assert "no loss, 2 steps skipped" in capsys.readouterr().out
+
+
+def test_what_writes_events_is_loaded_with_the_first_line(tmp_path):
+    program = """
+import sys
+from pathlib import Path
+from dpeformer_jax.training.journal import Journal
+with Journal(Path(sys.argv[1]), 0, total_steps=2, log_every=2, batch=8) as journal:
+    for step in (1, 2):
+        print("tensorboardX" in sys.modules)
+        journal.add(step, epoch=1, lr=0.1, metrics={"loss": 1.0})
+    print("tensorboardX" in sys.modules)
+"""
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+    assert [word for word in told if word in ("True", "False")] == ["False", "False", "True"]

@@ -6,13 +6,15 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from dpeformer_jax.files import write_whole
 from dpeformer_jax.processes import is_first
-from dpeformer_jax.training.events import Events
+
+if TYPE_CHECKING:
+    from dpeformer_jax.training.events import Events
 
 
 class Journal:
@@ -35,9 +37,10 @@ class Journal:
     ):
         """step: where training goes on, and sums: what `sums` was there; batch: images a step."""
         self._log_every, self._batch, self._total = log_every, batch, total_steps
+        self._workdir, self._first = workdir, step
         self._path = workdir / "metrics.jsonl"
         forget_after(self._path, step)
-        self._events = Events(workdir, step) if is_first() else None
+        self._events: Events | None = None
         self._on_terminal = sys.stderr.isatty() and is_first()
         self._bar = tqdm(
             total=total_steps,
@@ -65,7 +68,7 @@ class Journal:
         self._timed += 1
         self._bar.update()
         if step % self._log_every == 0 or step == self._total:
-            if self._events is not None:
+            if is_first():
                 self._write(step, epoch, lr)
             self._sums, self._taken = {}, 0
             self._restart_clock()
@@ -90,8 +93,17 @@ class Journal:
             file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())  # no checkpoint is on disk before the lines that precede it
-        self._events.add(step, {"epoch": epoch, **means, "lr": lr, "images_per_second": rate})
         self._tell(step, epoch, means, rate)
+        values = {"epoch": epoch, **means, "lr": lr, "images_per_second": rate}
+        self._opened_events().add(step, values)
+
+    def _opened_events(self) -> "Events":
+        if self._events is None:
+            # Imported now that a step computes: it loads torch, where that is installed.
+            from dpeformer_jax.training.events import Events
+
+            self._events = Events(self._workdir, self._first)
+        return self._events
 
     def _restart_clock(self) -> None:
         self._timed, self._since = 0, time.monotonic()  # steps of this process since then

@@ -1,0 +1,52 @@
+"""What a prepared split holds is found out once and kept in one whole file."""
+
+import os
+
+import pytest
+
+from data.index import Row, kept
+
+ROWS = [Row(1, 2, "query/é\n.jpg", "00ff"), Row(-1, 0, "gallery/2.jpg", "a0")]
+
+
+def fail():
+    raise AssertionError("the rows are there already")
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "query.index.json"
+
+
+def test_rows_are_made_once(path):
+    assert kept(path, lambda: iter(ROWS)) == ROWS
+    assert kept(path, fail) == ROWS
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("damaged", [b"", b"\xff", b'[[1, 2, "a"', b"[[1, 2]]", b"7"])
+def test_a_damaged_file_is_made_anew(path, damaged):
+    path.write_bytes(damaged)
+    assert kept(path, lambda: ROWS) == ROWS
+    assert kept(path, fail) == ROWS
+
+
+def test_where_nothing_can_be_written_rows_are_made_every_time(path):
+    path.mkdir()  # a file cannot take its place, not even root's
+    for _ in range(2):
+        assert kept(path, lambda: ROWS) == ROWS
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_folder_that_is_not_there_cannot_be_written(tmp_path):
+    assert kept(tmp_path / "none" / "query.index.json", lambda: ROWS) == ROWS
+
+
+def test_nothing_counts_before_it_is_whole(path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        kept(path, lambda: ROWS)
+    assert not list(path.parent.iterdir())
