@@ -124,6 +124,14 @@ def test_a_finished_run_is_only_scored_again(run, tmp_path, capsys):
     assert "continuing from step 6" in capsys.readouterr().out
 
 
+def test_what_a_checkpoint_holds_is_not_drawn_at_random_first(run, tmp_path, monkeypatch):
+    experiment, workdir, _ = run
+    copy = shutil.copytree(workdir, tmp_path / "copy")
+    monkeypatch.setattr(type(experiment), "fresh_state", None)
+    loop.train(experiment, copy, ToyImages(), toy_tests(), toy_bank())
+    loop.evaluate_newest(experiment, copy, toy_tests())
+
+
 def test_newest_checkpoint_scores_as_training_said(run, tmp_path):
     experiment, workdir, _ = run
     copy = tmp_path / "copy"

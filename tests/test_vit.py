@@ -58,6 +58,12 @@ def test_gelu_and_its_gradient_are_exact():
     np.testing.assert_allclose(*slopes, atol=1e-6)
 
 
+def test_gelu_of_bfloat16_is_rounded_once():
+    x = jnp.linspace(-4, 4, 999).astype(jnp.bfloat16)
+    exact = jax.nn.gelu(np.float64(x), approximate=False)
+    np.testing.assert_allclose(np.float64(gelu(x)), exact, rtol=2**-8, atol=1e-6)
+
+
 def test_dense_is_that_of_flax():
     x = jax.random.normal(jax.random.key(0), (2, 3, 5, 4))
     variables = nn.Dense(6).init(jax.random.key(1), x)

@@ -97,7 +97,8 @@ def gelu(x: jax.Array) -> jax.Array:
 
     Its gradient computes it again, which is cheaper than to write the erf down and read it.
     """
-    return 0.5 * x * (1 + jax.lax.erf(x * math.sqrt(0.5)))
+    wide = x.astype(jnp.float32)  # in bfloat16 the sum would lose what is near -1
+    return (0.5 * wide * (1 + jax.lax.erf(wide * math.sqrt(0.5)))).astype(x.dtype)
 
 
 class Dense(nn.Dense):

@@ -41,13 +41,19 @@ class Experiment:
 
     def fresh_state(self) -> TrainState:
         """Random parameters from the config's seed, on all devices."""
-        size = tuple(self.config.data.image_size)
-
-        def create(key: jax.Array) -> TrainState:
-            return initial_state(key, self.model, self.tx, size)
-
-        create = jax.jit(create, out_shardings=replicated(self.mesh))
+        create = jax.jit(self._create, out_shardings=replicated(self.mesh))
         return create(jax.random.key(self.config.seed))
+
+    def state_like(self) -> TrainState:
+        """Shapes, types and places of the state: what restoring a checkpoint needs to know."""
+        shapes = jax.eval_shape(self._create, jax.random.key(self.config.seed))
+        place = replicated(self.mesh)
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
+        )
+
+    def _create(self, key: jax.Array) -> TrainState:
+        return initial_state(key, self.model, self.tx, tuple(self.config.data.image_size))
 
 
 def build(config: ConfigDict, num_classes: int, num_cameras: int) -> Experiment:

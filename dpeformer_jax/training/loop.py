@@ -81,19 +81,18 @@ def train(
         ConfigError: the checkpoints are of other data, or of another network.
         Interrupted: SIGTERM or SIGINT came; the step that was running is done and saved.
     """
-    state = experiment.fresh_state()
     with Interruption() as interruption:
         with Checkpoints(workdir / "checkpoints", experiment.description) as checkpoints:
             if checkpoints.newest is None:
                 checkpoints.refuse_damaged()
                 record_data(workdir, trained_on)
-                state = with_pretrained(experiment, state)
+                state = with_pretrained(experiment, experiment.fresh_state())
                 report(experiment, state, test_sets, workdir / "eval_initial.json")
                 state = with_memory(experiment, state, images)
                 checkpoints.save(0, state.items)  # all this is not done again
             else:
                 check_data(workdir, trained_on)
-                state = TrainState.from_items(checkpoints.restore(state.items))
+                state = TrainState.from_items(checkpoints.restore(experiment.state_like().items))
                 print(f"continuing from step {checkpoints.newest} in {workdir}", flush=True)
             state = run_epochs(experiment, workdir, checkpoints, interruption, state, images, bank)
         path = workdir / "eval.json"
@@ -186,7 +185,7 @@ def evaluate_newest(
         raise ConfigError(f"--workdir={workdir} holds no checkpoint; train first")
     folder = workdir / "checkpoints"
     with Checkpoints(folder, experiment.description, read_only=True) as checkpoints:
-        state = TrainState.from_items(checkpoints.restore(experiment.fresh_state().items))
+        state = TrainState.from_items(checkpoints.restore(experiment.state_like().items))
     path = workdir / "eval.json"
     return report(experiment, state, test_sets, path, trained_on=recorded_data(workdir))
 
