@@ -142,11 +142,10 @@ def out_of_memory(error: Exception) -> ConfigError:
     """What to try, in the order of what it costs."""
     return ConfigError(
         f"the devices' memory is too small: {str(error).splitlines()[0]} In training try "
-        "--config.model.dtype=bfloat16, then --config.train.microbatches=2 or more, then "
-        "--config.model.remat=True, which leave the step's batch as it is; last a smaller "
-        "--config.train.batch_size. In scoring lower --config.eval.batch_size. What else "
-        "lies on the devices: a bank of cut-outs (config.views.occluders) and, with "
-        "config.data.cache = 'device' alone, all training images"
+        "--config.data.cache=auto where it is 'device', then --config.model.dtype=bfloat16, then "
+        "--config.train.microbatches=2 or more, then --config.model.remat=True, which leave the "
+        "step's batch as it is; last a smaller --config.train.batch_size. In scoring lower "
+        "--config.eval.batch_size. A bank of cut-outs (config.views.occluders) lies there too"
     )
 
 

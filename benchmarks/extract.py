@@ -2,7 +2,7 @@
 
 python -m benchmarks.extract --batch-size 1 8 128 --dtype float32 bfloat16
 
-Peer: timm's bare ViT on the same images.
+Peer: timm's bare ViT on as many images, compiled on GPUs.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ def measure(setting: Setting, repeats: int) -> None:
         (found,) = experiment.extractor.batches(variables, OneBatch(batch), "features")
         return found[0]
 
-    timing = alternate(Program(features), peers.inference(setting, batch["image"]), repeats)
+    timing = alternate(Program(features), peers.peer("inference", setting), repeats)
     flops = setting.batch_size * forward_flops(setting)
     report(
         "extract",

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import psutil
@@ -23,6 +23,13 @@ PAUSE = 0.25  # seconds between two programs: the threads of torch spin on after
 PACKAGES = ("jax", "jaxlib", "flax", "numpy", "torch", "timm")
 PRODUCT = {"cpu": 2048}  # rows of the matrices that show a platform's peak
 LARGE_PRODUCT = 8192
+
+
+class Timed(Protocol):
+    """What can be measured."""
+
+    def seconds(self, calls: int = 1) -> float:
+        """For one of that many calls, of which the last is waited for."""
 
 
 class Program(NamedTuple):
@@ -51,7 +58,7 @@ class Timing(NamedTuple):
     ratio: float | None
 
 
-def alternate(first: Program, second: Program | None, repeats: int) -> Timing:
+def alternate(first: Timed, second: Timed | None, repeats: int) -> Timing:
     """Measures first, second, first, ... so that a slow spell of the machine meets both."""
     programs = [first] if second is None else [first, second]
     calls = [_calls(program) for program in programs]
@@ -67,7 +74,7 @@ def alternate(first: Program, second: Program | None, repeats: int) -> Timing:
     return Timing(*medians, statistics.median(after / before for before, after in rounds))
 
 
-def _calls(program: Program) -> int:
+def _calls(program: Timed) -> int:
     """How many make a measurement; found after the call that compiles."""
     program.seconds()
     return math.ceil(SHORTEST / program.seconds())

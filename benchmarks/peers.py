@@ -1,62 +1,60 @@
 """timm's Vision Transformer in torch, what the benchmarks compare with where it is installed.
 
 It is the backbone alone: this program's side of a comparison has the rest of DPEFormer to do too.
+It runs in a process of its own, which measures on demand: in one process with torch a step of ours
+on a CPU took a quarter longer.
 """
 
 import contextlib
+import dataclasses
+import json
+import subprocess
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 
 from benchmarks.measure import Program, Timing
 from benchmarks.setting import Setting
 
+ROOT = Path(__file__).parents[1]
 LEARNING_RATE = 1e-4
 
 
-def inference(setting: Setting, images: np.ndarray) -> Program | None:
-    """Tokens of uint8 images [B, H, W, 3] in the host's memory; None without a peer."""
-    if not comparable(setting):
-        return None
-    import torch
+class Peer:
+    """One of KINDS at a setting; `seconds` as of `Program`. Its process ends with this object."""
 
-    features = _features(setting, _vit(setting).eval())
+    def __init__(self, kind: str, setting: Setting):
+        """Starts the process on JAX's kind of device."""
+        device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+        command = [sys.executable, "-m", "benchmarks.peers", kind, device]
+        self._process = subprocess.Popen(
+            [*command, json.dumps(dataclasses.asdict(setting))],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
 
-    @torch.inference_mode()
-    def run() -> Any:
-        batch = torch.from_numpy(images).to(_device()).permute(0, 3, 1, 2)
-        with _precision(setting):
-            return features(batch.float() / 127.5 - 1)
-
-    return Program(run, _wait)
+    def seconds(self, calls: int = 1) -> float:
+        """For one of that many calls, of which the last is waited for."""
+        self._process.stdin.write(f"{calls}\n")
+        self._process.stdin.flush()
+        return float(self._process.stdout.readline())
 
 
-def training(setting: Setting) -> Program | None:
-    """A step on two images for each of a batch, as a step of ours sees two views; or None.
+def peer(kind: str, setting: Setting) -> Peer | None:
+    """The peer, where torch and timm are installed and work on what JAX works on: one device.
 
-    The loss is the mean square of the tokens, the optimiser the published recipe's SGD.
+    On a CPU torch's autocast is no match for anybody: bfloat16 is compared on GPUs.
     """
-    if not comparable(setting):
-        return None
-    import torch
-
-    model = _vit(setting).train()
-    features = _features(setting, model)
-    images = torch.rand(2 * setting.batch_size, 3, *setting.image_size, device=_device()) * 2 - 1
-    sgd = torch.optim.SGD(model.parameters(), LEARNING_RATE, momentum=0.9, weight_decay=1e-4)
-
-    def run() -> Any:
-        with _precision(setting):
-            loss = features(images).float().square().mean()
-        sgd.zero_grad()
-        loss.backward()
-        sgd.step()
-        return loss
-
-    return Program(run, _wait)
+    on_gpu = jax.default_backend() == "gpu"
+    installed = find_spec("torch") and find_spec("timm") and jax.device_count() == 1
+    fitting = on_gpu or (jax.default_backend() == "cpu" and setting.dtype == "float32")
+    return Peer(kind, setting) if installed and fitting else None
 
 
 def comparison(name: str, timing: Timing, amount: float) -> dict[str, Any] | None:
@@ -66,25 +64,49 @@ def comparison(name: str, timing: Timing, amount: float) -> dict[str, Any] | Non
     return {"name": name, "value": amount / timing.second, "ratio": timing.ratio}
 
 
-def comparable(setting: Setting) -> bool:
-    """Whether torch and timm are there and work on what JAX works on, which is one device.
+def inference(setting: Setting, device: str) -> Program:
+    """Tokens of uint8 images [B, H, W, 3] in the host's memory."""
+    import torch
 
-    On a CPU torch's autocast is no match for anybody: bfloat16 is compared on GPUs.
+    features = _features(_vit(setting, device).eval(), device)
+    images = torch.randint(0, 256, (setting.batch_size, *setting.image_size, 3), dtype=torch.uint8)
+
+    @torch.inference_mode()
+    def run() -> Any:
+        batch = images.to(device).permute(0, 3, 1, 2)
+        with _precision(setting, device):
+            return features(batch.float() / 127.5 - 1)
+
+    return Program(run, _wait)
+
+
+def training(setting: Setting, device: str) -> Program:
+    """A step on two images for each of a batch, as a step of ours sees two views.
+
+    The loss is the mean square of the tokens, the optimiser the published recipe's SGD.
     """
-    if not (find_spec("torch") and find_spec("timm")) or jax.device_count() > 1:
-        return False
-    if jax.default_backend() == "gpu":
-        import torch
+    import torch
 
-        return torch.cuda.is_available()
-    return jax.default_backend() == "cpu" and setting.dtype == "float32"
+    model = _vit(setting, device).train()
+    features = _features(model, device)
+    images = torch.rand(2 * setting.batch_size, 3, *setting.image_size, device=device) * 2 - 1
+    sgd = torch.optim.SGD(model.parameters(), LEARNING_RATE, momentum=0.9, weight_decay=1e-4)
+
+    def run() -> Any:
+        with _precision(setting, device):
+            loss = features(images).float().square().mean()
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+        return loss
+
+    return Program(run, _wait)
 
 
-def _device() -> str:
-    return "cuda" if jax.default_backend() == "gpu" else "cpu"
+KINDS = {"inference": inference, "training": training}
 
 
-def _vit(setting: Setting) -> Any:
+def _vit(setting: Setting, device: str) -> Any:
     import torch
     from timm.models.vision_transformer import VisionTransformer
 
@@ -98,26 +120,39 @@ def _vit(setting: Setting) -> Any:
         num_heads=size.heads,
         num_classes=0,
         drop_path_rate=setting.config.model.drop_path,
-    ).to(_device())
+    ).to(device)
 
 
-def _features(setting: Setting, model: Any) -> Callable[[Any], Any]:
+def _features(model: Any, device: str) -> Callable[[Any], Any]:
     import torch
 
-    on_gpu = _device() == "cuda"
-    return torch.compile(model.forward_features) if on_gpu else model.forward_features
+    return torch.compile(model.forward_features) if device == "cuda" else model.forward_features
 
 
-def _precision(setting: Setting) -> contextlib.AbstractContextManager:
+def _precision(setting: Setting, device: str) -> contextlib.AbstractContextManager:
     import torch
 
     if setting.dtype == "float32":
         return contextlib.nullcontext()
-    return torch.autocast(_device(), torch.bfloat16)
+    return torch.autocast(device, torch.bfloat16)
 
 
 def _wait(_: Any) -> None:
     import torch
 
-    if _device() == "cuda":
+    if torch.cuda.is_initialized():
         torch.cuda.synchronize()
+
+
+def main() -> None:
+    """Answers each number of calls with the seconds of one."""
+    kind, device, fields = sys.argv[1:]
+    fields = json.loads(fields)
+    setting = Setting(**fields | {"image_size": tuple(fields["image_size"])})
+    program = KINDS[kind](setting, device)
+    for calls in sys.stdin:
+        print(program.seconds(int(calls)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -13,11 +13,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.table import page_with
+from data.whole import written_whole
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/performance.md"
@@ -41,9 +43,9 @@ COMMANDS = {
         f"extract {SMALL}",
         "extract --batch-size 1 8 32 --repeats 5",
         f"input {SMALL}",
-        "input --batch-size 8 --repeats 1",
+        "input --batch-size 8 --repeats 3",
         f"startup {SMALL} --repeats 3",
-        "startup --batch-size 8 --repeats 1",
+        "startup --batch-size 8 --repeats 3",
         f"occlusion {SMALL}",
         "occlusion --batch-size 8 --repeats 5",
         f"dpsm {SMALL}",
@@ -80,7 +82,6 @@ def main() -> None:
     commands = COMMANDS["quick" if options.quick else platform()]
     commands = [c for c in commands if not options.names or c.split()[0] in options.names]
     failed: list[str] = []
-    found: dict[str, list[Line]] = {}
     with TemporaryDirectory() as cache:  # the benchmarks have programs in common
         environment = os.environ | {
             "JAX_COMPILATION_CACHE_DIR": cache,
@@ -93,10 +94,9 @@ def main() -> None:
             if lines is None:
                 failed.append(command)
                 continue
-            found.setdefault(command.split()[0], []).extend(lines)
-            keep(results, found)
+            keep(results, lines)
             source = page if page.exists() else PAGE
-            write_whole(page, page_with(source.read_text(), stored(results)))
+            write_text(page, page_with(source.read_text(), stored(results)))
     if failed:
         sys.exit(f"failed: {'; '.join(failed)}")
 
@@ -126,28 +126,38 @@ def lines_of(command: str, environment: dict[str, str]) -> list[Line] | None:
     return lines
 
 
-def keep(results: Path, found: dict[str, list[Line]]) -> None:
-    """Writes the lines, by benchmark, into the file of the machine that they are from."""
-    machine = next(iter(found.values()))[0]["machine"]
+def keep(results: Path, lines: Sequence[Line]) -> None:
+    """Writes the lines into the file of their machine, in the place of older ones of the same."""
+    machine = lines[0]["machine"]
     on_cpu = machine["platform"] == "cpu"
     count, name = (machine[key] for key in (("cores", "cpu") if on_cpu else ("devices", "device")))
     slug = re.sub(r"[^a-z0-9]+", "-", f"{name} x{count}".lower()).strip("-")
     path = results / f"{slug}.json"
-    before = json.loads(path.read_text()) if path.exists() else {}
-    write_whole(path, json.dumps(before | found, indent=1) + "\n")
+    before = json.loads(path.read_text()) if path.exists() else []
+    new = {measured(line): line for line in lines}
+    merged = [new.pop(measured(line), line) for line in before] + list(new.values())
+    write_text(path, json.dumps(merged, indent=1) + "\n")
+
+
+def measured(line: Line) -> str:
+    """What a line is of."""
+    return json.dumps([line["benchmark"], line["config"]], sort_keys=True)
 
 
 def stored(results: Path) -> list[list[Line]]:
-    """The lines of each machine."""
-    files = [json.loads(path.read_text()) for path in sorted(results.glob("*.json"))]
-    return [[line for lines in file.values() for line in lines] for file in files]
+    """The lines of each machine, those of other versions apart."""
+    tables: dict[str, list[Line]] = {}
+    for path in sorted(results.glob("*.json")):
+        for line in json.loads(path.read_text()):
+            key = json.dumps([path.name, line["versions"]])
+            tables.setdefault(key, []).append(line)
+    return list(tables.values())
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Under a temporary name first; dpeformer_jax.files would wake the GPU."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(text)
-    os.replace(partial, path)
+def write_text(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    with written_whole(path) as file:
+        file.write(text.encode())
 
 
 def _options() -> argparse.Namespace:

@@ -2,9 +2,9 @@
 
 python -m benchmarks.train_step --batch-size 32 64 --dtype float32 bfloat16
 
-Peer: timm's bare ViT on as many views. Memory is asked of the device, whose peak is that of the
-process so far: give one setting a process. A CPU does not tell; there it is what the compiled
-program plans.
+Peer: timm's bare ViT on as many views, compiled on GPUs. Memory is asked of the device, whose peak
+is that of the process so far: give one setting a process. A CPU does not tell; there it is what the
+compiled program plans.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ TRAINING = 3  # times the FLOPs of the forward pass: the gradient of a product i
 def measure(setting: Setting, repeats: int) -> None:
     """Prints the line of one setting."""
     training = Training(setting)
-    timing = alternate(Program(training.step), peers.training(setting), repeats)
+    timing = alternate(Program(training.step), peers.peer("training", setting), repeats)
     memory = peak_memory(training)  # before other programs run
     flops = TRAINING * VIEWS * setting.batch_size * forward_flops(setting)
     report(

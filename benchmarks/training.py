@@ -10,11 +10,10 @@ import numpy as np
 from benchmarks.measure import Program
 from benchmarks.setting import Setting
 from dpeformer_jax.devices import replicated, split_by_example
-from dpeformer_jax.training.augment import two_views
 from dpeformer_jax.training.experiment import build
-from dpeformer_jax.training.occlusion import OccluderBank, occlusion_of
+from dpeformer_jax.training.occlusion import OccluderBank
 from dpeformer_jax.training.parallel import compile_step
-from dpeformer_jax.training.step import Resident
+from dpeformer_jax.training.step import Resident, gather_over, make_views
 
 IDENTITIES, CAMERAS = 702, 8  # of Occluded-Duke
 IMAGES_PER_IDENTITY = 4
@@ -49,18 +48,9 @@ class Training:
     def views_maker(self) -> Callable[[], jax.Array]:
         """What makes the two views of the batch [2, B, H, W, 3] as the step does, and no more."""
         fields = self.experiment.config.views
-
-        @jax.jit
-        def make(keys: jax.Array, batch: Batch, bank: OccluderBank) -> jax.Array:
-            occlude = occlusion_of(fields.second, bank, batch["image"], batch["label"])
-
-            def both(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
-                return two_views(key, image, fields.padding, partial(occlude, label=label))
-
-            return jax.vmap(both, out_axes=1)(keys, batch["image"], batch["label"])
-
+        fixed = {"padding": fields.padding, "second": fields.second, "gather": gather_over(None)}
         keys = jax.random.split(jax.random.key(0), len(self.batch["label"]))
-        return partial(make, keys, self.batch, self.resident.occluders)
+        return partial(jax.jit(partial(make_views, **fixed)), keys, self.batch, self.resident)
 
 
 def carrying(step: Callable[..., tuple[Any, Any]], state: Any, *inputs: Any) -> Program:

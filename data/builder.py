@@ -261,7 +261,9 @@ class Records:
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
         undecoded = {"image": tfds.decode.SkipDecoding()}
         self._source = builder.as_data_source(split, decoders=undecoded)
-        rows = kept(Path(builder.data_path) / f"{split}.index.json", self._rows)
+        folder = Path(builder.data_path)
+        files = list(folder.glob(f"*-{split}.array_record*"))
+        rows = kept(folder / f"{split}.index.json", files, self._rows)
         self.identities = np.array([row.identity for row in rows])
         self.cameras = np.array([row.camera for row in rows])
         self.paths = [row.path for row in rows]

@@ -118,7 +118,11 @@ def load_dataset(fields: ConfigDict, tests: Sequence[str], sampling: Sampling | 
     joined = [sets[source] for source in training]
     rows = CameraRows([prepared for prepared in joined if "train" in prepared.splits])
     loading = _loading(fields, sum(len(r) for s in sets.values() for r in s.splits.values()))
-    train = None if sampling is None else _training(joined, rows, loading, sampling)
+    train = None
+    if sampling is not None:
+        # From memory the training set goes to the devices.
+        kept = {"cache": "memory"} if fields.cache == "device" else {}
+        train = _training(joined, rows, dataclasses.replace(loading, **kept), sampling)
     return Dataset(
         train=train,
         tests=_tests([sets[source] for source in testing], rows, loading),
@@ -251,9 +255,7 @@ def _renumbered(numbers: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
 
 def _loading(fields: ConfigDict, images: int) -> Loading:
     size, cache = tuple(fields.image_size), fields.cache
-    if cache == "auto":
+    if cache in ("auto", "device"):
         cache = "memory" if fits_in_memory(images, size) else "none"
-    elif cache == "device":
-        cache = "memory"  # from where the training set goes to the devices
     folder = prepared_folder(fields.data_dir) / "decoded"
     return Loading(size, cache, folder, fields.loader_threads, fields.loader_processes)

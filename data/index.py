@@ -2,11 +2,11 @@
 
 import contextlib
 import json
-import os
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from data.whole import written_whole
 
 
 class Row(NamedTuple):
@@ -18,27 +18,18 @@ class Row(NamedTuple):
     digest: str
 
 
-def kept(path: Path, make: Callable[[], Iterable[Row]]) -> list[Row]:
-    """The rows in a file; where it is missing or damaged those of `make`, which are then kept.
+def kept(path: Path, files: Sequence[Path], make: Callable[[], Iterable[Row]]) -> list[Row]:
+    """The rows in the file `path`, if the files that they tell of are as they were.
 
-    In a folder that cannot be written they are made every time.
+    Otherwise, and where `path` is missing or damaged, the rows of `make`, which are then kept. In a
+    folder that cannot be written they are made every time.
     """
-    try:
-        return [Row(*row) for row in json.loads(path.read_text())]
-    except (OSError, ValueError, TypeError):
-        rows = list(make())
-    with contextlib.suppress(OSError):
-        _write_whole(path, json.dumps(rows))
+    now = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(files)]
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        found = json.loads(path.read_text())
+        if found["files"] == now:
+            return [Row(*row) for row in found["rows"]]
+    rows = list(make())
+    with contextlib.suppress(OSError), written_whole(path) as file:
+        file.write(json.dumps({"files": now, "rows": rows}).encode())
     return rows
-
-
-def _write_whole(path: Path, text: str) -> None:
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")  # others may write too
-    try:
-        with partial.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut may leave the new name with nothing in it
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)

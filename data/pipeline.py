@@ -11,7 +11,7 @@ import grain.python as grain
 import numpy as np
 import PIL
 import psutil
-from PIL import Image
+from PIL import Image, features
 from tqdm import tqdm
 
 from data.builder import Records
@@ -19,6 +19,7 @@ from data.decoded import mapped
 from data.sampling import sampling_plan
 
 DECODED_AT_ONCE = 32  # images of one piece of work while all are decoded
+DECODING = 1  # changes with `decode`, where that gives other pixels than before
 SHARE_OF_MEMORY = 0.5  # of what is free, that "auto" gives to decoded images
 
 Batch = dict[str, np.ndarray]
@@ -116,7 +117,8 @@ class Split:
     @property
     def _content(self) -> str:
         """A name for the decoded images: SHA-256 of all that they follow from."""
-        told = hashlib.sha256(f"{self._loading.image_size} Pillow {PIL.__version__}".encode())
+        libraries = PIL.__version__, features.version("jpg")
+        told = hashlib.sha256(f"{DECODING} {libraries} {self._loading.image_size}".encode())
         for digest in self._records.digests:
             told.update(digest)
         return told.hexdigest()

@@ -51,6 +51,17 @@ def prefetch(batches: Iterable[Any], mesh: Mesh) -> Iterator[Any]:
         yield ahead
 
 
+def on_each(tree: Any, mesh: Mesh) -> Any:
+    """Host arrays that every process has alike, whole on every device.
+
+    jax.device_put would compare the processes' copies first, for which each gathers all of them.
+    """
+    sharding = replicated(mesh)
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x), x.shape), tree
+    )
+
+
 def on_all_devices(tree: Any, mesh: Mesh) -> Any:
     """Arrays that every process holds alike as global arrays, without a copy."""
     sharding = replicated(mesh)

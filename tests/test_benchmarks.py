@@ -5,7 +5,6 @@ import math
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import jax
@@ -15,7 +14,7 @@ import pytest
 from benchmarks import measure
 from benchmarks.flops import forward_flops
 from benchmarks.measure import Program, alternate
-from benchmarks.run import COMMANDS
+from benchmarks.run import COMMANDS, keep, stored
 from benchmarks.setting import Setting
 from benchmarks.table import BEGIN, END, page_with
 from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
@@ -56,13 +55,20 @@ def test_the_work_of_a_vit_is_counted():
     assert forward_flops(setting) == pytest.approx(by_xla, rel=0.01)
 
 
+class Told:
+    """A program that says how long its calls take, after those that compile and count."""
+
+    def __init__(self, *seconds):
+        self._seconds = [seconds[0], seconds[0], *seconds]
+
+    def seconds(self, calls=1):
+        return self._seconds.pop(0)
+
+
 def test_a_ratio_above_1_says_that_the_first_is_faster(hurried):
-    quick, slow = (Program(lambda s=s: time.sleep(s)) for s in (0.1, 0.2))
-    timing = alternate(quick, slow, repeats=3)
-    assert timing.first == pytest.approx(0.1, rel=0.3)
-    assert timing.second == pytest.approx(0.2, rel=0.3)
-    assert timing.ratio == pytest.approx(2, rel=0.3)
-    assert alternate(quick, None, repeats=1)[1:] == (None, None)
+    timing = alternate(Told(1, 2, 9), Told(3, 4, 27), repeats=3)
+    assert timing == (2, 4, 3)  # the medians, and that of 3, 2 and 3
+    assert alternate(Told(1), None, repeats=1) == (1, None, None)
 
 
 def test_the_peer_takes_turns(hurried):
@@ -91,9 +97,9 @@ def test_all_benchmarks_run(tmp_path):
     ended = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     (file,) = tmp_path.glob("*.json")
-    found = json.loads(file.read_text())
-    assert list(found) == [command.split()[0] for command in COMMANDS["quick"]]
-    lines = [line for lines in found.values() for line in lines]
+    lines = json.loads(file.read_text())
+    names = dict.fromkeys(line["benchmark"].split("_")[0] for line in lines)
+    assert list(names) == [command.split("_")[0].split()[0] for command in COMMANDS["quick"]]
     for measured in lines:
         assert measured.keys() == KEYS and measured["machine"].keys() == MACHINE
         assert math.isfinite(measured["value"]) and measured["value"] > 0
@@ -101,4 +107,15 @@ def test_all_benchmarks_run(tmp_path):
         assert peer is None or (peer.keys() == {"name", "value", "ratio"} and peer["ratio"] > 0)
     page = (tmp_path / "performance.md").read_text()
     assert all(f"| {measured['benchmark']} |" in page for measured in lines)
-    assert not list(tmp_path.glob(".*"))  # nothing half written
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_a_line_takes_the_place_of_the_one_before_it(tmp_path):
+    keep(tmp_path, [line(), line(benchmark="dpsm")])
+    keep(tmp_path, [line(value=2.0)])
+    assert [(x["benchmark"], x["value"]) for x in stored(tmp_path)[0]] == [
+        ("extract", 2.0),
+        ("dpsm", 1234.5),
+    ]
+    keep(tmp_path, [line(value=3.0, versions={"python": "3.14.0"})])
+    assert [len(lines) for lines in stored(tmp_path)] == [1, 1]

@@ -16,10 +16,13 @@ ROOT = Path(__file__).parents[1]
 SHAPE = (40, 4, 2, 3)
 # Makes a file in 40 pieces, each after a pause, and says of every piece that it was made.
 PROGRAM = """
-import sys, time
+import resource, sys, time
 from pathlib import Path
 import numpy as np
 from data.decoded import mapped
+
+limit = int(sys.argv[3])  # bytes of a file
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 
 def pieces():
     for number in range(40):
@@ -32,16 +35,18 @@ print(int(mapped(Path(sys.argv[1]), (40, 4, 2, 3), pieces()).sum()))
 TOTAL = sum(range(40)) * 4 * 2 * 3
 
 
-def start(path, pause):
-    command = [sys.executable, "-c", PROGRAM, str(path), str(pause)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+def start(path, pause, limit=resource.RLIM_INFINITY):
+    command = [sys.executable, "-c", PROGRAM, str(path), str(pause), str(limit)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=ROOT, **pipes)
 
 
 def test_of_two_processes_one_makes_the_file(tmp_path):
-    processes = [start(tmp_path / "x.npy", 0.02) for _ in range(2)]
-    told = [process.communicate(timeout=60)[0].split() for process in processes]
-    assert [lines[-1] for lines in told] == [str(TOTAL)] * 2
-    assert sorted(lines.count("made") for lines in told) == [0, 40]
+    first = start(tmp_path / "x.npy", 0.1)
+    assert first.stdout.readline() == "made\n"
+    second = start(tmp_path / "x.npy", 0)
+    assert second.communicate(timeout=60)[0] == f"{TOTAL}\n"
+    assert first.communicate(timeout=60)[0] == "made\n" * 39 + f"{TOTAL}\n"
 
 
 def test_a_killed_process_leaves_no_file_and_the_next_one_makes_it(tmp_path):
@@ -56,13 +61,28 @@ def test_a_killed_process_leaves_no_file_and_the_next_one_makes_it(tmp_path):
 
 
 def test_a_disk_without_room_is_told_and_leaves_nothing(tmp_path):
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    before = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (500, limits[1]))
-    try:
-        with pytest.raises(DataError, match="x.npy cannot be written .*config.data.data_dir"):
-            mapped(tmp_path / "x.npy", SHAPE, iter(np.zeros((40, 1, *SHAPE[1:]), np.uint8)))
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        signal.signal(signal.SIGXFSZ, before)
-    assert not list(tmp_path.glob("x.[np]*"))
+    process = start(tmp_path / "x.npy", 0, limit=500)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 1 and "DataError" in told
+    assert "x.npy cannot be written" in told and "config.data.data_dir" in told
+    assert [p.name for p in tmp_path.iterdir()] == ["x.lock"]
+
+
+def test_an_error_of_the_images_is_not_one_of_the_file(tmp_path):
+    def pieces():
+        yield np.zeros((1, *SHAPE[1:]), np.uint8)
+        raise OSError("truncated picture")
+
+    with pytest.raises(OSError, match="^truncated picture$"):
+        mapped(tmp_path / "x.npy", SHAPE, pieces())
+    assert [p.name for p in tmp_path.iterdir()] == ["x.lock"]
+
+
+def test_a_damaged_file_is_named_with_the_mend(tmp_path):
+    path = tmp_path / "x.npy"
+    path.write_bytes(b"no array")
+    with pytest.raises(DataError, match="x.npy cannot be read .*remove it"):
+        mapped(path, SHAPE, ())
+    np.save(path, np.zeros((3, *SHAPE[1:]), np.uint8))
+    with pytest.raises(DataError, match=r"x.npy holds \(3, 4, 2, 3\), .*remove it"):
+        mapped(path, SHAPE, ())

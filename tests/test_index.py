@@ -19,27 +19,27 @@ def path(tmp_path):
 
 
 def test_rows_are_made_once(path):
-    assert kept(path, lambda: iter(ROWS)) == ROWS
-    assert kept(path, fail) == ROWS
+    assert kept(path, [], lambda: iter(ROWS)) == ROWS
+    assert kept(path, [], fail) == ROWS
     assert list(path.parent.iterdir()) == [path]
 
 
 @pytest.mark.parametrize("damaged", [b"", b"\xff", b'[[1, 2, "a"', b"[[1, 2]]", b"7"])
 def test_a_damaged_file_is_made_anew(path, damaged):
     path.write_bytes(damaged)
-    assert kept(path, lambda: ROWS) == ROWS
-    assert kept(path, fail) == ROWS
+    assert kept(path, [], lambda: ROWS) == ROWS
+    assert kept(path, [], fail) == ROWS
 
 
 def test_where_nothing_can_be_written_rows_are_made_every_time(path):
     path.mkdir()  # a file cannot take its place, not even root's
     for _ in range(2):
-        assert kept(path, lambda: ROWS) == ROWS
+        assert kept(path, [], lambda: ROWS) == ROWS
     assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_folder_that_is_not_there_cannot_be_written(tmp_path):
-    assert kept(tmp_path / "none" / "query.index.json", lambda: ROWS) == ROWS
+    assert kept(tmp_path / "none" / "query.index.json", [], lambda: ROWS) == ROWS
 
 
 def test_nothing_counts_before_it_is_whole(path, monkeypatch):
@@ -48,5 +48,14 @@ def test_nothing_counts_before_it_is_whole(path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        kept(path, lambda: ROWS)
+        kept(path, [], lambda: ROWS)
     assert not list(path.parent.iterdir())
+
+
+def test_rows_of_other_files_do_not_count(path, tmp_path):
+    records = tmp_path / "records"
+    records.write_bytes(b"old")
+    assert kept(path, [records], lambda: ROWS) == ROWS
+    assert kept(path, [records], fail) == ROWS
+    records.write_bytes(b"newer")
+    assert kept(path, [records], lambda: ROWS[:1]) == ROWS[:1]

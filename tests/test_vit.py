@@ -34,14 +34,31 @@ def test_drop_path_of_an_example_depends_on_its_key_alone():
     np.testing.assert_array_equal(drop_path(x[5:9], 0.5, keys[5:9]), whole[5:9])
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 2e-6), ("bfloat16", 2e-2)])
-def test_attention_and_its_gradient_are_those_of_jax(dtype, tolerance):
-    q, k, v, up = jax.random.normal(jax.random.key(0), (4, 2, 7, 3, 8)).astype(dtype)
-    found, back = jax.vjp(attend, q, k, v)
-    expected, back_there = jax.vjp(jax.nn.dot_product_attention, q, k, v)
-    assert found.dtype == dtype
-    for x, y in zip((found, *back(up)), (expected, *back_there(up)), strict=True):
-        np.testing.assert_allclose(np.float32(x), np.float32(y), atol=tolerance)
+def with_gradient(attention, *inputs):
+    """The result, and the gradients of query, key and value, in float32."""
+    *inputs, up = inputs
+    found, back = jax.vjp(attention, *inputs)
+    assert found.dtype == up.dtype
+    return [np.float32(x) for x in (found, *back(up))]
+
+
+def test_attention_and_its_gradient_are_those_of_jax():
+    inputs = jax.random.normal(jax.random.key(0), (4, 2, 7, 3, 8))
+    found, expected = (with_gradient(f, *inputs) for f in (attend, jax.nn.dot_product_attention))
+    for x, y in zip(found, expected, strict=True):
+        np.testing.assert_allclose(x, y, atol=2e-6)
+
+
+def test_attention_in_bfloat16_is_off_by_little_more_than_its_rounding():
+    """Of JAX's own the gradient comes from float32 products, which take a GPU far longer."""
+    inputs = 2 * jax.random.normal(jax.random.key(0), (4, 2, 129, 3, 64)).astype(jnp.bfloat16)
+    exact = with_gradient(jax.nn.dot_product_attention, *inputs.astype(jnp.float32))
+    found, theirs = (with_gradient(f, *inputs) for f in (attend, jax.nn.dot_product_attention))
+    errors, their_errors = (
+        [np.linalg.norm(x - y) / np.linalg.norm(y) for x, y in zip(approximate, exact, strict=True)]
+        for approximate in (found, theirs)
+    )
+    assert errors[0] < their_errors[0] and max(errors) < 2**-8
 
 
 def test_attention_stands_logits_that_overflow_an_exponential():

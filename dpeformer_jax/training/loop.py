@@ -10,7 +10,7 @@ import jax
 import numpy as np
 
 from dpeformer_jax.checkpoint import Checkpoints
-from dpeformer_jax.devices import own_places, prefetch, replicated
+from dpeformer_jax.devices import on_each, own_places, prefetch, replicated
 from dpeformer_jax.errors import ConfigError
 from dpeformer_jax.pretrained import CLASSIFIERS, start_from
 from dpeformer_jax.processes import agreed
@@ -110,16 +110,17 @@ def run_epochs(
 ) -> TrainState:
     """All steps from the state's, which is that of the newest checkpoint, to the last."""
     config = experiment.config.train
+    lengths = [len(images.plan(epoch)) for epoch in range(1, config.epochs + 1)]
+    timetable = Timetable(lengths, config.checkpoint_every, config.checkpoint_every_minutes)
+    step, sums = int(state.step), checkpoints.notes
+    if step == timetable.total:
+        return state
+    first, done = timetable.place(step)
     step_fn = compile_step(experiment)
     own = own_places(experiment.mesh, config.batch_size)
     on_device = experiment.config.data.cache == "device"
     load = images.indices if on_device else images.batches
-    resident = Resident(bank, images.pixels if on_device else None)
-    resident = jax.device_put(resident, replicated(experiment.mesh))
-    lengths = [len(images.plan(epoch)) for epoch in range(1, config.epochs + 1)]
-    timetable = Timetable(lengths, config.checkpoint_every, config.checkpoint_every_minutes)
-    step, sums = int(state.step), checkpoints.notes
-    first, done = timetable.place(step)
+    resident = on_each(Resident(bank, images.pixels if on_device else None), experiment.mesh)
     running = None  # metrics of the step in flight, fetched after the next one is dispatched
     with (
         Journal(

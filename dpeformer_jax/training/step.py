@@ -17,6 +17,8 @@ from dpeformer_jax.training.occlusion import OccluderBank, occlusion_of
 from dpeformer_jax.training.optim import LearningRates
 from dpeformer_jax.training.state import TrainState
 
+Gather = Callable[[jax.Array], jax.Array]  # a device's share of a batch -> the batch
+
 
 class Resident(NamedTuple):
     """What lies on every device for the whole training.
@@ -59,17 +61,29 @@ def train_step(
         places += jax.lax.axis_index(axis) * len(places)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), places)
     view_keys, depth_keys = jnp.split(jax.vmap(partial(jax.random.split, num=3))(keys), [1], 1)
-    images = resident.images_of(batch)
-    occlude = occlusion_of(second, resident.occluders, *map(gather, (images, batch["label"])))
-
-    def make_views(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
-        return two_views(key, image, padding, partial(occlude, label=label))
-
-    views = jax.vmap(make_views, out_axes=1)(view_keys[:, 0], images, batch["label"])
+    views = make_views(view_keys[:, 0], batch, resident, padding, second, gather)
     result = learn(
         state, views, batch, depth_keys.T, rates, model=model, tx=tx, weights=weights, axis=axis
     )
     return skip_nonfinite(state, *result) if on_nonfinite == "skip" else result
+
+
+def make_views(
+    keys: jax.Array,
+    batch: dict[str, jax.Array],
+    resident: Resident,
+    padding: int,
+    second: str,
+    gather: Gather,
+) -> jax.Array:
+    """The clean and the occluded view of a batch, [2, B, H, W, 3] normalised; keys: [B]."""
+    images, labels = resident.images_of(batch), batch["label"]
+    occlude = occlusion_of(second, resident.occluders, gather(images), gather(labels))
+
+    def both(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
+        return two_views(key, image, padding, partial(occlude, label=label))
+
+    return jax.vmap(both, out_axes=1)(keys, images, labels)
 
 
 def learn(
@@ -133,7 +147,7 @@ def learn(
     return state, {**metrics, "grad_norm": optax.tree.norm(grads)}
 
 
-def gather_over(axis: str | None) -> Callable[[jax.Array], jax.Array]:
+def gather_over(axis: str | None) -> Gather:
     """What makes a global batch of a device's share, in the order of the devices."""
     if axis is None:
         return lambda share: share

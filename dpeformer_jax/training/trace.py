@@ -1,9 +1,12 @@
 """A profile of some steps of a training, by jax.profiler."""
 
+import contextlib
 from pathlib import Path
 from typing import Any
 
 import jax
+
+from dpeformer_jax.processes import is_first
 
 WARM_UP = 3  # steps before the first that is recorded: they compile, and fill caches
 
@@ -12,8 +15,8 @@ class Trace:
     """Records `steps` steps into a folder that TensorBoard's profiler, xprof and Perfetto read."""
 
     def __init__(self, folder: Path, steps: int):
-        """steps: 0 records nothing."""
-        self._folder, self._last = folder, WARM_UP + steps if steps else 0
+        """steps: 0 records nothing. Of several processes the first records."""
+        self._folder, self._last = folder, WARM_UP + steps if steps and is_first() else 0
         self._followed, self._running = 0, False
 
     def follow(self, outcome: Any) -> None:
@@ -31,9 +34,10 @@ class Trace:
         return self
 
     def __exit__(self, *_) -> None:
-        """Keeps what was recorded of a training that ends early."""
-        if self._running:
-            self._stop()
+        """Keeps what was recorded of a training that ends early, for a reason of its own."""
+        with contextlib.suppress(OSError, RuntimeError):
+            if self._running:
+                self._stop()
 
     def _stop(self) -> None:
         self._running = False
