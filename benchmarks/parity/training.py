@@ -49,7 +49,7 @@ def forward() -> list[Quantity]:
     """Both views under training's statistics, before the first step."""
     rows = Rows(FILE)
     outputs, tokens, stats = both_views(weights())
-    both = [look_inside(RELEASED, weights()["params"], x) for x in np.split(tokens, 2)]
+    both = [look_inside(RELEASED, weights()["params"], x) for x in tokens]
     for view, inside, x in zip("12", both, outputs, strict=True):
         before, after = (f"parts_{place}_fbm_view{view}" for place in ("before", "after"))
         rows.add(f"view {view}: parts before FBM", 2e-5, {before: inside.before})
@@ -82,11 +82,12 @@ def _apply(variables, views):
     )
 
 
-def both_views(variables: Any) -> tuple[tuple[Outputs, Outputs], np.ndarray, Any]:
-    """Outputs for the two views, backbone tokens of both, statistics after them."""
+def both_views(variables: Any) -> tuple[tuple[Outputs, Outputs], list[np.ndarray], Any]:
+    """Outputs for the two views, backbone tokens of each, statistics after them."""
     outputs, updated = _apply(variables, released.views())
-    tokens = updated["intermediates"]["backbone"]["__call__"][0]
-    return outputs, np.asarray(tokens), updated["batch_stats"]
+    tokens = np.asarray(updated["intermediates"]["backbone"]["__call__"][0])
+    by_view = [tokens[view::2] for view in (0, 1)]  # the backbone has them side by side
+    return outputs, by_view, updated["batch_stats"]
 
 
 def _golden_outputs(values: Arrays) -> list[Outputs]:
