@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import optax
 
 from benchmarks.measure import Program, alternate, report
-from benchmarks.setting import Setting, parser, settings
+from benchmarks.setting import Setting, measure_all
 from benchmarks.training import Training, carrying
 from dpeformer_jax.model.vit import VisionTransformer
 from dpeformer_jax.training.step import learn
@@ -72,11 +72,5 @@ def measure(setting: Setting, repeats: int) -> None:
     )
 
 
-def main() -> None:
-    options = parser(__doc__).parse_args()
-    for setting in settings(options):
-        measure(setting, options.repeats)
-
-
 if __name__ == "__main__":
-    main()
+    measure_all(__doc__, measure)

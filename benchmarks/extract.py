@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks import peers
 from benchmarks.flops import forward_flops
 from benchmarks.measure import Program, alternate, matmul_peak, report
-from benchmarks.setting import Setting, parser, settings
+from benchmarks.setting import Setting, measure_all
 from benchmarks.training import CAMERAS, IDENTITIES, random_batch
 from dpeformer_jax.training.experiment import build
 
@@ -54,11 +54,5 @@ def measure(setting: Setting, repeats: int) -> None:
     )
 
 
-def main() -> None:
-    options = parser(__doc__).parse_args()
-    for setting in settings(options):
-        measure(setting, options.repeats)
-
-
 if __name__ == "__main__":
-    main()
+    measure_all(__doc__, measure)

@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.measure import Program, alternate, report
 from benchmarks.peers import comparison
 from benchmarks.pictures import DrawnRecords
-from benchmarks.setting import Setting, parser, settings
+from benchmarks.setting import Setting, measure_all
 from benchmarks.training import IMAGES_PER_IDENTITY, Training
 from data.pipeline import Loading, Sampling, TrainingSplit
 from dpeformer_jax.devices import prefetch
@@ -96,11 +96,5 @@ def waiting(setting: Setting, images: TrainingSplit, steps: int) -> tuple[float,
     return waited / steps, (time.perf_counter() - start) / steps
 
 
-def main() -> None:
-    options = parser(__doc__).parse_args()
-    for setting in settings(options):
-        measure(setting, options.repeats)
-
-
 if __name__ == "__main__":
-    main()
+    measure_all(__doc__, measure)

@@ -8,7 +8,7 @@ Augmentation and occlusion by cut-outs (ROA) alone, against the whole step that 
 import dataclasses
 
 from benchmarks.measure import Program, alternate, report
-from benchmarks.setting import Setting, parser, settings
+from benchmarks.setting import Setting, measure_all
 from benchmarks.training import Training
 
 
@@ -27,11 +27,5 @@ def measure(setting: Setting, repeats: int) -> None:
     )
 
 
-def main() -> None:
-    options = parser(__doc__).parse_args()
-    for setting in settings(options):
-        measure(setting, options.repeats)
-
-
 if __name__ == "__main__":
-    main()
+    measure_all(__doc__, measure)

@@ -43,7 +43,10 @@ class Peer:
         """For one of that many calls, of which the last is waited for."""
         self._process.stdin.write(f"{calls}\n")
         self._process.stdin.flush()
-        return float(self._process.stdout.readline())
+        told = self._process.stdout.readline()
+        if not told:
+            raise RuntimeError("the peer's process ended; why stands above")
+        return float(told)
 
 
 def peer(kind: str, setting: Setting) -> Peer | None:

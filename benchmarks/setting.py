@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import itertools
+from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
@@ -56,7 +57,20 @@ class Setting:
         return config
 
 
-def parser(description: str) -> argparse.ArgumentParser:
+def measure_all(description: str, measure: Callable[[Setting, int], None]) -> None:
+    """Calls measure(setting, repeats) for the settings that the command line asks for.
+
+    description: the module's, for --help.
+    """
+    options = _parser(description).parse_args()
+    for dtype, batch_size in itertools.product(options.dtype, options.batch_size):
+        size = tuple(options.image_size)
+        measure(
+            Setting(options.variant, size, batch_size, dtype, options.attention), options.repeats
+        )
+
+
+def _parser(description: str) -> argparse.ArgumentParser:
     """The options that all benchmarks have; --batch-size and --dtype take several values."""
     result = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -70,11 +84,3 @@ def parser(description: str) -> argparse.ArgumentParser:
     result.add_argument("--attention", choices=ATTENTIONS, default="xla")
     result.add_argument("--repeats", type=int, default=7, help="measurements, of which the median")
     return result
-
-
-def settings(options: argparse.Namespace) -> list[Setting]:
-    """Each batch size in each dtype."""
-    return [
-        Setting(options.variant, tuple(options.image_size), batch_size, dtype, options.attention)
-        for dtype, batch_size in itertools.product(options.dtype, options.batch_size)
-    ]

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 
 from benchmarks.measure import report
 from benchmarks.pictures import DrawnRecords
-from benchmarks.setting import Setting, parser, settings
+from benchmarks.setting import Setting, measure_all
 from benchmarks.training import IMAGES_PER_IDENTITY
 from configs.default import get_config
 from data.dataset import load_dataset
@@ -95,11 +95,5 @@ def start(fields: dict[str, dict[str, object]], environment: dict[str, str]) -> 
     raise RuntimeError(f"{' '.join(command)} ended without a step:\n{told}")
 
 
-def main() -> None:
-    options = parser(__doc__).parse_args()
-    for setting in settings(options):
-        measure(setting, options.repeats)
-
-
 if __name__ == "__main__":
-    main()
+    measure_all(__doc__, measure)

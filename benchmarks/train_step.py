@@ -14,7 +14,7 @@ import jax
 from benchmarks import peers
 from benchmarks.flops import forward_flops
 from benchmarks.measure import Program, alternate, matmul_peak, report
-from benchmarks.setting import Setting, parser, settings
+from benchmarks.setting import Setting, measure_all
 from benchmarks.training import Training
 
 VIEWS = 2
@@ -47,11 +47,5 @@ def peak_memory(training: Training) -> int:
     return planned.temp_size_in_bytes + planned.argument_size_in_bytes
 
 
-def main() -> None:
-    options = parser(__doc__).parse_args()
-    for setting in settings(options):
-        measure(setting, options.repeats)
-
-
 if __name__ == "__main__":
-    main()
+    measure_all(__doc__, measure)

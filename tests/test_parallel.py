@@ -102,8 +102,8 @@ def test_any_number_of_devices_trains_as_one(tmp_path, one_device, parallel, dev
 
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
-def test_images_on_two_devices_train_as_on_one(tmp_path, one_device, parallel):
-    finish(start(tmp_path, 2, f"parallel='{parallel}'", "data.cache='device'"))
+def test_images_on_the_devices_of_two_processes_train_as_one(tmp_path, one_device, parallel):
+    finish(*together(tmp_path, 2, 1, f"parallel='{parallel}'", "data.cache='device'"))
     assert_same(outcome(tmp_path), one_device)
 
 
