@@ -3,7 +3,7 @@
 python main.py --config=configs/folder.py --config.data.root=FOLDER --workdir=runs/folder
 
 About 2 minutes for 700 training pictures on two CPU cores; on PKU-Reid the concatenated feature
-went from 2.9 % mAP untrained to 43.2 % (docs/results.md).
+went from 2.9 % mAP untrained to 37.2 % (docs/results.md).
 
 For the full-size network take configs/occluded_duke.py with the same --config.data.root.
 """
