@@ -73,9 +73,9 @@ def drop_path(x: jax.Array, rate: float, keys: jax.Array) -> jax.Array:
 def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
     """Scaled dot-product attention: [B, T, heads, d] each, and the result.
 
-    Products take and give the inputs' dtype, what is between them is float32, also in the gradient,
-    which is therefore written out. Heads come before tokens and the division last: a CPU takes half
-    the time that it takes for jax.nn.dot_product_attention.
+    Products take the inputs' dtype and give float32, in which all between them is computed, also in
+    the gradient, which is therefore written out. Heads come before tokens and the division last: a
+    CPU takes half the time that it takes for jax.nn.dot_product_attention.
     """
     return _attend(query, key, value)[0]
 
