@@ -1,34 +1,38 @@
 """Trains and scores DPEFormer: python main.py --config=configs/quickstart.py --workdir=DIR"""
 
-import contextlib
-import difflib
-import errno
 import json
+import logging
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import jax
-from absl import app, flags, logging
+from absl import app, flags
 from ml_collections import ConfigDict, config_flags
 
-from configs import default
+from configs import unpack
+from configs.checks import check
+from configs.parsing import adopt, parse
+from configs.record import check_config, write_config
 from data.dataset import load_dataset
-from data.errors import DataError
 from data.occluders import load_cutouts
-from data.pipeline import Sampling
 from data.verify import as_text, verify
-from dpeformer_jax.compilation import keep_compiled
-from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.processes import failing_together, join_processes
-from dpeformer_jax.training import loop
-from dpeformer_jax.training.experiment import build
+from dpeformer_jax.base.command import log_to_stderr, one_paragraph
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.checkpoint.weights import CHECKPOINTS, Weights, find_checkpoints, load_weights
+from dpeformer_jax.model.spec import NetworkSpec
+from dpeformer_jax.retrieval.evaluate import evaluate
+from dpeformer_jax.retrieval.report import table, write_report
+from dpeformer_jax.runtime.compilation import keep_compiled
+from dpeformer_jax.runtime.devices import data_mesh, replicated
+from dpeformer_jax.runtime.memory import memory_explained
+from dpeformer_jax.runtime.processes import failing_together, join_processes
 from dpeformer_jax.training.lock import held, refuse_held
-from dpeformer_jax.training.occlusion import OccluderBank
-from dpeformer_jax.training.workdir import check_workdir, write_config
-from dpeformer_jax.validation import flatten, validate
-from dpeformer_jax.weights import find_checkpoint
+from dpeformer_jax.training.loop import train
+from dpeformer_jax.training.workdir import check_data, recorded_data, refuse_unwritable
 
+LOG = logging.getLogger("dpeformer_jax.main")
 CONFIG = config_flags.DEFINE_config_file("config", None, "File of the config.", lock_config=True)
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of checkpoints and records.")
 CHECKPOINT = flags.DEFINE_string(
@@ -36,157 +40,136 @@ CHECKPOINT = flags.DEFINE_string(
 )
 MODE = flags.DEFINE_enum("mode", "train", ["train", "eval", "verify_data"], "What to do.")
 JSON = flags.DEFINE_boolean("json", False, "With --mode=verify_data: the report as JSON.")
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, a file
 flags.mark_flags_as_required(["config"])
 
 
 def run() -> None:
-    """Wires the data to the package."""
+    """Runs the mode that the command line asks for."""
     config = CONFIG.value
     check_flags()
-    join_processes(config.distributed)
+    join_processes(unpack.distributed_of(config))
     keep_compiled()
-    validate(config, jax.device_count(), jax.default_backend())
     if MODE.value == "verify_data":
         verify_data(config)
         return
     workdir = Path(WORKDIR.value).expanduser()
-    check_workdir(workdir, config)
+    refuse_unwritable(workdir)
     if MODE.value == "train":
-        refuse_held(workdir)
-    check_checkpoint(workdir, config.init.checkpoint)
-    group = config.train.images_per_identity
-    sampling = Sampling(config.train.batch_size // group, group, config.seed)
-    scored = CHECKPOINT.value is not None  # a network from elsewhere, which needs no training set
-    dataset = load_dataset(config.data, config.eval.datasets, None if scored else sampling)
-    experiment = build(config, dataset.num_classes, dataset.num_cameras)
-    test_sets = [loop.TestSet(*test) for test in dataset.tests]
-    if scored:
-        write_config(workdir, config)
-        loop.evaluate_checkpoint(
-            experiment, Path(CHECKPOINT.value).expanduser(), workdir, test_sets
-        )
-        return
-    if MODE.value == "eval":
-        loop.evaluate_newest(experiment, workdir, test_sets)
-        return
-    bank, trained_on = None, {"datasets": dataset.provenance}
-    if config.views.second == "roa":
-        cutouts = load_cutouts(config.views.occluders, tuple(config.data.image_size))
-        trained_on["occluders"] = f"{len(cutouts.images):,} cut-outs {cutouts.origin}"
-        print(f"occluders: {trained_on['occluders']}", flush=True)
-        bank = OccluderBank(cutouts.images, cutouts.tall)
-    with held(workdir):
-        write_config(workdir, config)
-        loop.train(experiment, workdir, dataset.train, test_sets, bank, trained_on)
+        run_training(config, workdir)
+    else:
+        run_evaluation(config, workdir)
 
 
 def check_flags() -> None:
-    """Raises ConfigError for a flag that the mode does not have, or lacks."""
+    """Raises UserError for a flag that the mode does not have, or lacks."""
     mode = MODE.value
     if JSON.value and mode != "verify_data":
-        raise ConfigError("--json is for --mode=verify_data; eval.json holds the scores")
+        raise UserError("--json is for --mode=verify_data; eval.json holds the scores")
     if CHECKPOINT.value is not None and mode != "eval":
-        raise ConfigError(
+        raise UserError(
             "--checkpoint is for --mode=eval; to train from weights set --config.init.checkpoint"
         )
     if WORKDIR.value is None and mode != "verify_data":
-        raise ConfigError(f"--mode={mode} needs --workdir=DIR, for what it writes")
+        raise UserError(f"--mode={mode} needs --workdir=DIR, for what it writes")
+
+
+def run_training(config: ConfigDict, workdir: Path) -> None:
+    """Trains, and scores the network before its first step and at its end."""
+    check(config, jax.device_count(), jax.default_backend())
+    check_config(workdir, config)
+    refuse_held(workdir)
+    if config.init.checkpoint:
+        find_checkpoints(Path(config.init.checkpoint).expanduser())
+    settings, sampling = unpack.data_settings_of(config), unpack.sampling_of(config)
+    dataset = load_dataset(settings, config.eval.datasets, sampling)
+    experiment = unpack.experiment_of(config, dataset.num_classes, dataset.train.camera_names)
+    bank, trained_on = None, {"datasets": dataset.provenance}
+    if config.views.occlusion == "roa":
+        bank, origin = load_cutouts(config.views.occluders, tuple(config.data.image_size))
+        trained_on["occluders"] = f"{len(bank.images):,} cut-outs {origin}"
+        LOG.info("occluders: %s", trained_on["occluders"])
+
+    def score(variables: Any, step: int, name: str) -> None:
+        source = {"trained_on": recorded_data(workdir)} if step else {}
+        found = evaluate(
+            *(experiment.features, variables, experiment.spec, dataset.tests),
+            *(unpack.rerank_of(config), source | {"step": step}),
+        )
+        tell(workdir / name, found)
+
+    with held(workdir):
+        write_config(workdir, config)
+        train(experiment, workdir, dataset.train, bank, trained_on, score)
+
+
+def run_evaluation(config: ConfigDict, workdir: Path) -> None:
+    """Scores a checkpoint with the network that its own spec defines."""
+    weights, source = chosen_weights(workdir)
+    adopt(config, unpack.fields_of(weights.spec), weights.spec)
+    check(config, jax.device_count(), jax.default_backend())
+    spec = weights.spec
+    if spec.sie_rows and not spec.cameras and CHECKPOINT.value is None:
+        spec = named_by_training_set(config, spec, workdir)
+    tests = load_dataset(unpack.data_settings_of(config), config.eval.datasets, None).tests
+    features = unpack.feature_pass_of(config, spec)
+    variables = jax.device_put(weights.variables, replicated(data_mesh()))
+    heading = source | {"step": weights.step}
+    found = evaluate(features, variables, spec, tests, unpack.rerank_of(config), heading)
+    if CHECKPOINT.value is not None:
+        write_config(workdir, config)
+    tell(workdir / "eval.json", found)
+
+
+def chosen_weights(workdir: Path) -> tuple[Weights, dict[str, Any]]:
+    """Reads the checkpoint to score; returns it and what eval.json says of where it is from."""
+    trained_here = (workdir / CHECKPOINTS).exists()
+    if CHECKPOINT.value is None:
+        if not trained_here:
+            raise UserError(f"--workdir={workdir} holds no checkpoint; train first")
+        weights, source = load_weights(workdir), {"trained_on": recorded_data(workdir)}
+    elif trained_here:
+        raise UserError(
+            f"--workdir={workdir} is of a training, whose eval.json would be lost; choose another "
+            "for the scores of --checkpoint"
+        )
+    else:
+        weights = load_weights(Path(CHECKPOINT.value))
+        source = {"checkpoint": str(weights.folder)}
+    weights.refuse_incomplete()
+    return weights, source
+
+
+def named_by_training_set(config: ConfigDict, spec: NetworkSpec, workdir: Path) -> NetworkSpec:
+    """Names the cameras of a workdir of version 1, whose checkpoints only count them."""
+    settings, sampling = unpack.data_settings_of(config), unpack.sampling_of(config)
+    dataset = load_dataset(settings, config.eval.datasets, sampling)
+    check_data(workdir, recorded_data(workdir) | {"datasets": dataset.provenance})
+    return spec.with_cameras(dataset.train.camera_names)
+
+
+def tell(path: Path, report: dict[str, Any]) -> None:
+    """Writes a report and prints its table."""
+    write_report(path, report)
+    print(f"scores at step {report['step']} (percent; also in {path})\n{table(report)}", flush=True)
 
 
 def verify_data(config: ConfigDict) -> None:
     """Prints what the config's data sets hold; ends with code 1 where scores would be wrong."""
-    identities_per_batch = config.train.batch_size // config.train.images_per_identity
-    with contextlib.redirect_stdout(sys.stderr):  # what preparing tells is not the report
-        report = verify(config.data, config.eval.datasets, identities_per_batch)
+    check(config, jax.device_count(), jax.default_backend())
+    identities_per_batch = unpack.sampling_of(config).identities_per_batch
+    report = verify(unpack.data_settings_of(config), config.eval.datasets, identities_per_batch)
     print(json.dumps(report, indent=2) if JSON.value else as_text(report), flush=True)
     if report["problems"]:
         sys.exit(1)
 
 
-def check_checkpoint(workdir: Path, start: str) -> None:
-    """Raises ConfigError where there are no weights to start from, or --checkpoint cannot be."""
-    if start:
-        find_checkpoint(Path(start).expanduser())
-    if CHECKPOINT.value is None:
-        return
-    if (workdir / "checkpoints").exists():
-        raise ConfigError(
-            f"--workdir={workdir} is of a training, whose eval.json would be lost; choose another "
-            "for the scores of --checkpoint"
-        )
-    find_checkpoint(Path(CHECKPOINT.value).expanduser())
-
-
 def main(_: list[str]) -> None:
-    # While there is nothing to save; loop.train takes both signals itself.
+    # While there is nothing to save; the training takes both signals itself.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    with failing_together():
-        try:
-            run()
-        except (ConfigError, DataError) as error:
-            stop(error)
-        except jax.errors.JaxRuntimeError as error:
-            if "RESOURCE_EXHAUSTED" not in str(error):
-                raise
-            stop(out_of_memory(error))
-        except OSError as error:
-            if error.errno not in NO_ROOM:
-                raise
-            stop(ConfigError(f"{error}; make room, then give the same command again"))
-        except KeyboardInterrupt:
-            sys.exit(128 + signal.SIGINT)
-
-
-def out_of_memory(error: Exception) -> ConfigError:
-    """What to try, in the order of what it costs."""
-    return ConfigError(
-        f"the devices' memory is too small: {str(error).splitlines()[0]} In training try "
-        "--config.data.cache=auto where it is 'device', then --config.model.dtype=bfloat16, then "
-        "--config.train.microbatches=2 or more, then --config.model.remat=True, which leave the "
-        "step's batch as it is; last a smaller --config.train.batch_size. In scoring lower "
-        "--config.eval.batch_size. A bank of cut-outs (config.views.occluders) lies there too"
-    )
-
-
-def parse_flags(arguments: list[str]) -> list[str]:
-    """absl's parser, with one sentence for a mistake in a flag or a config field."""
-    try:
-        check_fields(arguments)
-        rest = flags.FLAGS(arguments)
-        if flags.FLAGS["verbosity"].using_default_value:
-            flags.FLAGS.verbosity = logging.FATAL  # orbax logs what it raises besides
-        CONFIG.value.lock()  # raises here if the file could not be read
-        return rest
-    except AttributeError as error:  # of a locked ConfigDict; its last line names the nearest field
-        told = str(error).strip("'\"").replace("\\n", "\n").splitlines()[-1]
-        stop(ConfigError(f"the config file sets a field that configs/default.py lacks: {told}"))
-    except (flags.Error, ConfigError, OSError) as error:
-        stop(error)
-
-
-def check_fields(arguments: list[str]) -> None:
-    """Raises ConfigError for a --config.NAME that is no field; default.py names them all."""
-    config = default.get_config()
-    known = ["config", *(f"config.{name}" for name in [*config, *flatten(config.to_dict())])]
-    for argument in arguments:
-        name = argument.lstrip("-").split("=")[0]
-        if argument.startswith("-") and name.startswith("config.") and name not in known:
-            nearest = "".join(difflib.get_close_matches(name, known[1:], n=1, cutoff=0))
-            raise ConfigError(f"--{name}: there is no such field; did you mean {nearest}?")
-
-
-def stop(error: Exception) -> None:
-    """Ends with one paragraph and exit code 2."""
-    told = str(error)
-    if not isinstance(error, DataError):  # whose messages may hold a table
-        # ml_collections puts the traceback of a faulty config file into its message.
-        told, _, traceback = told.partition("Traceback")
-        told += traceback.splitlines()[-1] if traceback else ""
-        told = " ".join(told.split())
-    print(f"main.py: {told}", file=sys.stderr)
-    sys.exit(2)
+    log_to_stderr()
+    with failing_together(), one_paragraph("main.py"), memory_explained():
+        run()
 
 
 if __name__ == "__main__":
-    app.run(main, flags_parser=parse_flags)
+    app.run(main, flags_parser=parse)

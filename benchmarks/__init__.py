@@ -1,1 +1,1 @@
-"""One script a figure that the documentation quotes."""
+"""Measures the figures that the documentation quotes: one script a figure."""

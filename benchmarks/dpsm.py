@@ -1,9 +1,9 @@
-"""What patch selection (DPSM), blending (FBM), heads, losses and memory cost over the plain ViT.
+"""Measures what patch selection (DPSM), blending (FBM), heads, losses and memory cost.
 
 python -m benchmarks.dpsm --batch-size 64
 
-Percent that the step takes longer, once the views are made, than a step of the backbone alone on
-the same views with the same optimiser.
+The figure is the percentage by which a step of DPEFormer from finished views takes longer than a
+step of its backbone alone, on the same views with the same optimiser.
 """
 
 import dataclasses
@@ -17,27 +17,27 @@ import optax
 from benchmarks.measure import Program, alternate, report
 from benchmarks.setting import Setting, measure_all
 from benchmarks.training import Training, carrying
-from dpeformer_jax.model.vit import VisionTransformer
+from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
 from dpeformer_jax.training.step import learn
 
 
 def whole(training: Training, views: jax.Array, keys: jax.Array) -> Program:
-    """The step of DPEFormer from views that are made already."""
-    experiment = training.experiment
-    step = partial(learn, model=experiment.model, tx=experiment.tx, weights=experiment.loss_weights)
+    """Returns the step of DPEFormer from finished views [2, B, H, W, 3]; keys: [2, B]."""
+    parts = training.experiment
+    step = partial(learn, network=parts.network, tx=parts.tx, objective=parts.objective)
     return carrying(step, training.state, views, training.batch, keys, training.rates)
 
 
 def plain(training: Training, views: jax.Array, keys: jax.Array) -> Program:
-    """A step of the backbone alone; its loss is the mean square of the tokens."""
-    model, tx = training.experiment.model, training.experiment.tx
+    """Returns a step of the backbone alone, whose loss is the mean square of the tokens."""
+    network, tx = training.experiment.network, training.experiment.tx
     backbone = VisionTransformer(
-        model.variant,
-        model.stride,
-        model.drop_path,
-        dtype=model.dtype,
-        remat=model.remat,
-        attention=model.attention,
+        VARIANTS[network.spec.variant],
+        network.spec.stride,
+        network.drop_path,
+        dtype=jnp.dtype(network.spec.dtype),
+        remat=network.remat,
+        attention=network.attention,
     )
     images, keys = views.reshape(-1, *views.shape[2:]), keys.reshape(-1)
 

@@ -1,8 +1,8 @@
-"""Features as evaluation takes them, from uint8 images in memory: images a second.
+"""Measures feature extraction as in evaluation, from uint8 images in memory: images a second.
 
 python -m benchmarks.extract --batch-size 1 8 128 --dtype float32 bfloat16
 
-Peer: timm's bare ViT on as many images, compiled on GPUs.
+Peer: timm's plain ViT on as many images, compiled on GPUs.
 """
 
 import dataclasses
@@ -16,33 +16,35 @@ from benchmarks.flops import forward_flops
 from benchmarks.measure import Program, alternate, matmul_peak, report
 from benchmarks.setting import Setting, measure_all
 from benchmarks.training import CAMERAS, IDENTITIES, random_batch
-from dpeformer_jax.training.experiment import build
+from configs.unpack import experiment_of
 
 
 class OneBatch:
-    """Images, as evaluation wants them, that fill a batch exactly."""
+    """Pictures that fill a batch: see `dpeformer_jax.base.interfaces.Images`."""
 
-    def __init__(self, batch: dict[str, np.ndarray]):
-        self._batch = batch
-        self.identities, self.cameras, self.sides = batch["label"], batch["camera"], batch["camera"]
+    def __init__(self, pixels: np.ndarray):
+        self._pixels = pixels
 
-    def batches(self, plan: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
-        """The batch, once for each row of the plan."""
-        for _ in plan:
-            yield self._batch
+    def __len__(self) -> int:
+        return len(self._pixels)
+
+    def batches(self, plan: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields the batch without a copy, once for each row of the plan."""
+        return (self._pixels for _ in plan)
 
 
 def measure(setting: Setting, repeats: int) -> None:
     """Prints the line of one setting."""
-    experiment = build(setting.config, IDENTITIES, CAMERAS)
+    experiment = experiment_of(setting.config, IDENTITIES, CAMERAS)
     variables = experiment.fresh_state().variables
     batch = random_batch(setting)
+    images, camera_rows = OneBatch(batch["image"]), batch["camera_row"]
 
-    def features() -> dict[str, jax.Array]:
-        (found,) = experiment.extractor.batches(variables, OneBatch(batch), "features")
-        return found[0]
+    def extract() -> dict[str, jax.Array]:
+        ((features, _),) = experiment.features.batches(variables, images, camera_rows)
+        return features
 
-    timing = alternate(Program(features), peers.peer("inference", setting), repeats)
+    timing = alternate(Program(extract), peers.peer("inference", setting), repeats)
     flops = setting.batch_size * forward_flops(setting)
     report(
         "extract",

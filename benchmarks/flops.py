@@ -1,12 +1,12 @@
-"""Counts the work of a ViT, for the share of a machine's peak that a program reaches."""
+"""Counts the FLOPs of a ViT, to compare a program's speed with the machine's peak."""
 
 from benchmarks.setting import Setting
 
 
 def forward_flops(setting: Setting) -> int:
-    """Of the backbone on one image: its matrix products, a multiply-add as two.
+    """Returns the FLOPs of the backbone's matrix products on one image; a multiply-add is two.
 
-    Softmax, GELU and norms are left out: 0.3 % of a ViT-B.
+    Softmax, GELU and norms are left out. They are 0.3 % of a ViT-B.
     """
     size, tokens = setting.backbone, 1 + setting.patches
     width = size.width

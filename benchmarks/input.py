@@ -1,15 +1,16 @@
-"""Reading images: decoding, batches out of memory, and how long training waits for them.
+"""Measures the input: decoding, batches from memory, and how long training waits for them.
 
 python -m benchmarks.input --variant nano8 --image-size 64 32 --batch-size 32
 
-Three lines a setting: images a second of one core from JPEG files (peer: Pillow in a plain loop),
-and from the cache of decoded images; and the share of a training loop's time that it spends on
-asking for its next batch. The pictures are drawn people, 256 x 128 pixels as files.
+A setting gives three lines: images a second of one core from JPEG files (peer: Pillow in a plain
+loop); the same from decoded images in memory; and the percentage of a training loop's time that it
+waits for its next batch. The pictures are drawn people, 256 x 128 pixels as files.
 """
 
 import dataclasses
 import io
 import time
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -20,10 +21,10 @@ from benchmarks.peers import comparison
 from benchmarks.pictures import DrawnRecords
 from benchmarks.setting import Setting, measure_all
 from benchmarks.training import IMAGES_PER_IDENTITY, Training
-from data.pipeline import Loading, Sampling, TrainingSplit
-from dpeformer_jax.devices import prefetch
+from data.pipeline import Cameras, Loading, Sampling, TrainingSplit
+from dpeformer_jax.runtime.devices import prefetch
 
-PICTURES = 128  # at least; a batch where that is more
+PICTURES = 128  # drawn at least; a batch where that is more
 STEPS = 8  # of the training loop, for each repeat
 
 
@@ -51,20 +52,20 @@ def measure(setting: Setting, repeats: int) -> None:
 
 
 def split(setting: Setting, records: DrawnRecords, cache: str, threads: int) -> TrainingSplit:
-    """The pictures as training reads them."""
+    """Returns the pictures as training reads them."""
     sampling = Sampling(setting.batch_size // IMAGES_PER_IDENTITY, IMAGES_PER_IDENTITY, seed=0)
     loading = Loading(setting.image_size, cache, None, threads, processes=0)
-    sides = (records.cameras - 1).astype(np.int32)
-    return TrainingSplit("train", records, sides, loading, sampling=sampling)
+    cameras = Cameras.of([("drawn", records.cameras)])
+    return TrainingSplit("train", records, cameras, loading, sampling=sampling)
 
 
 def epoch_of(images: TrainingSplit) -> Program:
-    """All batches of an epoch."""
-    return Program(lambda: [batch["image"].shape for batch in images.batches(images.plan(1))])
+    """Returns a program that reads all batches of an epoch."""
+    return Program(lambda: [pixels.shape for pixels in images.batches(images.plan(1))])
 
 
 def plain_decoding(setting: Setting, records: DrawnRecords, plan: np.ndarray) -> Program:
-    """The same pictures by Pillow, without loader, batches or labels."""
+    """Returns a program that decodes the same pictures by Pillow, without a loader or batches."""
     size = setting.image_size[::-1]
 
     def decode(index: int) -> np.ndarray:
@@ -75,15 +76,15 @@ def plain_decoding(setting: Setting, records: DrawnRecords, plan: np.ndarray) ->
 
 
 def waiting(setting: Setting, images: TrainingSplit, steps: int) -> tuple[float, float]:
-    """Mean seconds that a training loop's `next()` takes, and that all of a step takes.
+    """Returns the mean seconds that a training loop waits for a batch, and that a step takes.
 
-    As in training, a batch is asked for while the step before it runs.
+    As in training, the loop asks for a batch while the step before it runs.
     """
     training = Training(setting)
-    # One plan, since a real epoch is longer than one of these few pictures.
+    # One plan for all steps, since an epoch of these few pictures is shorter than a real one.
     epochs = range(1, 2 + (steps + 1) // len(images.plan(1)))
     plan = np.concatenate([images.plan(epoch) for epoch in epochs])
-    batches = prefetch(images.batches(plan), training.experiment.mesh)
+    batches = prefetch(labelled(images, plan), training.experiment.mesh)
     running = jax.block_until_ready(training.step(next(batches)))  # compiles, fills the cache
     waited, start = 0.0, time.perf_counter()
     for _ in range(steps):
@@ -94,6 +95,13 @@ def waiting(setting: Setting, images: TrainingSplit, steps: int) -> tuple[float,
         jax.block_until_ready(before)
     jax.block_until_ready(running)
     return waited / steps, (time.perf_counter() - start) / steps
+
+
+def labelled(images: TrainingSplit, plan: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    """Yields the batches of a plan [S, B] as a training step takes them."""
+    for row, pixels in zip(plan, images.batches(plan), strict=True):
+        labels = {"label": images.labels[row], "camera_row": images.camera_rows[row]}
+        yield {"image": pixels, **labels}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Measures on a noisy machine: two programs in turns, and one JSON line a result."""
+"""Measures two programs in turns, for a noisy machine, and prints a JSON line for each result."""
 
 import importlib.metadata
 import json
@@ -15,31 +15,34 @@ from typing import Any, NamedTuple, Protocol
 import jax
 import psutil
 
-# JAX takes three quarters of a GPU's memory at its first use, and the peer wants its share of it.
+# By default JAX takes three quarters of a GPU's memory, which would leave the peer too little.
 os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")
 
-SHORTEST = 0.3  # seconds that a measurement lasts; a quick call is repeated until then
-PAUSE = 0.25  # seconds between two programs: the threads of torch spin on after their work
+SHORTEST = 0.3  # seconds that a measurement lasts; a quick call is repeated
+PAUSE = 0.25  # seconds between two programs, as torch's threads spin on after their work
 PACKAGES = ("jax", "jaxlib", "flax", "numpy", "torch", "timm")
-PRODUCT = {"cpu": 2048}  # rows of the matrices that show a platform's peak
-LARGE_PRODUCT = 8192
+PRODUCT = {"cpu": 2048}  # rows of the square matrices that show a platform's peak
+LARGE_PRODUCT = 8192  # on any other platform
 
 
 class Timed(Protocol):
-    """What can be measured."""
+    """A program whose time can be measured."""
 
     def seconds(self, calls: int = 1) -> float:
-        """For one of that many calls, of which the last is waited for."""
+        """Returns the seconds of one call; makes that many calls and waits for the last."""
 
 
 class Program(NamedTuple):
-    """run(): starts the work and returns its result; wait(result): until that is there."""
+    """A program of this process.
+
+    run: starts the work and returns its result; wait: waits until the result is there.
+    """
 
     run: Callable[[], Any]
     wait: Callable[[Any], Any] = jax.block_until_ready
 
     def seconds(self, calls: int = 1) -> float:
-        """For one of that many calls, of which the last is waited for."""
+        """Returns the seconds of one call; makes that many calls and waits for the last."""
         start = time.perf_counter()
         for _ in range(calls):
             result = self.run()
@@ -48,9 +51,10 @@ class Program(NamedTuple):
 
 
 class Timing(NamedTuple):
-    """Median seconds of a call; ratio: median of second / first, pair by pair.
+    """Times of one program, or of two that took turns.
 
-    Without a second program it has neither.
+    first, second: median seconds of a call; ratio: median of second / first over the turns. second
+    and ratio are None without a second program.
     """
 
     first: float
@@ -59,7 +63,7 @@ class Timing(NamedTuple):
 
 
 def alternate(first: Timed, second: Timed | None, repeats: int) -> Timing:
-    """Measures first, second, first, ... so that a slow spell of the machine meets both."""
+    """Measures two programs in turns, so that a slow spell of the machine meets both."""
     programs = [first] if second is None else [first, second]
     calls = [_calls(program) for program in programs]
     rounds = []
@@ -75,16 +79,16 @@ def alternate(first: Timed, second: Timed | None, repeats: int) -> Timing:
 
 
 def _calls(program: Timed) -> int:
-    """How many make a measurement; found after the call that compiles."""
-    program.seconds()
+    """Returns how many calls a measurement needs to last SHORTEST seconds."""
+    program.seconds()  # compiles
     return math.ceil(SHORTEST / program.seconds())
 
 
 @cache
 def matmul_peak(dtype: str) -> float:
-    """FLOP a second of all devices in the largest kind of work they do: square products."""
+    """Returns the FLOPs a second that all devices together reach in large square products."""
     size = PRODUCT.get(jax.default_backend(), LARGE_PRODUCT)
-    # Not of ones, on which a GPU is faster than on what trainings multiply.
+    # Random numbers, for a GPU multiplies constant matrices faster than those of a training.
     matrix = jax.random.normal(jax.random.key(0), (size, size)).astype(dtype)
     square = jax.jit(lambda x: x @ x)
     product = Program(lambda: square(matrix))
@@ -95,7 +99,7 @@ def matmul_peak(dtype: str) -> float:
 
 
 def machine() -> dict[str, Any]:
-    """Where this runs."""
+    """Describes the machine."""
     return {
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
@@ -106,7 +110,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python and of those packages that are installed."""
+    """Returns the versions of Python and of the installed ones among PACKAGES."""
     found = {"python": platform.python_version()}
     for name in PACKAGES:
         try:
@@ -126,8 +130,13 @@ def report(
 ) -> None:
     """Prints a result as one line of JSON.
 
-    peer: {"name", "value", "ratio"}, measured in the same run; a ratio above 1 says that ours is
-    better. None where there is nothing to compare with.
+    Args:
+        benchmark: name of the figure.
+        config: the setting.
+        value, unit: the figure.
+        peer: {"name", "value", "ratio"} of the same run, or None. A ratio above 1 says that this
+            program is better.
+        more: further numbers by name.
     """
     line = {
         "benchmark": benchmark,
@@ -143,7 +152,7 @@ def report(
 
 
 def _cpu_model() -> str:
-    """The name that Linux gives, else what Python knows."""
+    """Returns the CPU's name from Linux, elsewhere what Python knows."""
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]

@@ -1,8 +1,8 @@
-"""timm's Vision Transformer in torch, what the benchmarks compare with where it is installed.
+"""Runs timm's Vision Transformer in torch, the peer that the benchmarks compare with.
 
-It is the backbone alone: this program's side of a comparison has the rest of DPEFormer to do too.
-It runs in a process of its own, which measures on demand: in one process with torch a step of ours
-on a CPU took a quarter longer.
+The peer is the backbone alone, while this program also computes the rest of DPEFormer. It runs in a
+process of its own, which measures on demand: beside torch in one process, a step of ours on a CPU
+took a quarter longer.
 """
 
 import contextlib
@@ -25,10 +25,10 @@ LEARNING_RATE = 1e-4
 
 
 class Peer:
-    """One of KINDS at a setting; `seconds` as of `Program`. Its process ends with this object."""
+    """One of KINDS at a setting, in a process that ends with this object."""
 
     def __init__(self, kind: str, setting: Setting):
-        """Starts the process on JAX's kind of device."""
+        """Starts the process on the kind of device that JAX uses."""
         device = "cuda" if jax.default_backend() == "gpu" else "cpu"
         command = [sys.executable, "-m", "benchmarks.peers", kind, device]
         self._process = subprocess.Popen(
@@ -40,19 +40,20 @@ class Peer:
         )
 
     def seconds(self, calls: int = 1) -> float:
-        """For one of that many calls, of which the last is waited for."""
+        """Returns the seconds of one call; makes that many calls and waits for the last."""
         self._process.stdin.write(f"{calls}\n")
         self._process.stdin.flush()
         told = self._process.stdout.readline()
         if not told:
-            raise RuntimeError("the peer's process ended; why stands above")
+            raise RuntimeError("the peer's process ended; its error stands above")
         return float(told)
 
 
 def peer(kind: str, setting: Setting) -> Peer | None:
-    """The peer, where torch and timm are installed and work on what JAX works on: one device.
+    """Returns the peer, or None where a comparison is not possible or not fair.
 
-    On a CPU torch's autocast is no match for anybody: bfloat16 is compared on GPUs.
+    The peer needs torch and timm, and a single device that JAX and torch both use. In bfloat16 it
+    is compared on GPUs alone, since torch's autocast is slow on a CPU.
     """
     on_gpu = jax.default_backend() == "gpu"
     installed = find_spec("torch") and find_spec("timm") and jax.device_count() == 1
@@ -61,14 +62,14 @@ def peer(kind: str, setting: Setting) -> Peer | None:
 
 
 def comparison(name: str, timing: Timing, amount: float) -> dict[str, Any] | None:
-    """The peer's part of a line, as rate of that amount a call."""
+    """Returns the peer's part of a line: a rate, where a call does that amount."""
     if timing.second is None:
         return None
     return {"name": name, "value": amount / timing.second, "ratio": timing.ratio}
 
 
 def inference(setting: Setting, device: str) -> Program:
-    """Tokens of uint8 images [B, H, W, 3] in the host's memory."""
+    """Returns a program that computes the tokens of uint8 images [B, H, W, 3] in host memory."""
     import torch
 
     features = _features(_vit(setting, device).eval(), device)
@@ -84,7 +85,7 @@ def inference(setting: Setting, device: str) -> Program:
 
 
 def training(setting: Setting, device: str) -> Program:
-    """A step on two images for each of a batch, as a step of ours sees two views.
+    """Returns a training step on 2 B images, as a step of ours sees two views of B images.
 
     The loss is the mean square of the tokens, the optimiser the published recipe's SGD.
     """
@@ -148,7 +149,7 @@ def _wait(_: Any) -> None:
 
 
 def main() -> None:
-    """Answers each number of calls with the seconds of one."""
+    """Reads numbers of calls, a line each, and answers with the seconds of one call."""
     kind, device, fields = sys.argv[1:]
     fields = json.loads(fields)
     setting = Setting(**fields | {"image_size": tuple(fields["image_size"])})

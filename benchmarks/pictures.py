@@ -1,4 +1,4 @@
-"""Pictures of drawn people as JPEG files, for the benchmarks that read some."""
+"""Draws people as JPEG files, for the benchmarks that read pictures."""
 
 import numpy as np
 
@@ -8,7 +8,10 @@ CAMERAS = 8
 
 
 class DrawnRecords:
-    """As `data.builder.Records`: so many pictures of each identity, its cameras in turn."""
+    """Drawn pictures in memory, in the form of `data.builder.Records` without its digests.
+
+    Identities count from 1; the pictures of an identity come from its cameras in turn.
+    """
 
     def __init__(self, identities: int, images_each: int):
         self.identities = np.repeat(np.arange(1, identities + 1), images_each)
@@ -25,7 +28,7 @@ class DrawnRecords:
         return len(self.identities)
 
     def encoded(self, index: int) -> bytes:
-        """The image file."""
+        """Returns an image file."""
         return self._files[index]
 
     def _draw(self, index: int) -> bytes:

@@ -2,9 +2,9 @@
 
 python -m benchmarks.run [train_step extract ...] [--quick] [--output DIR]
 
-Without names all of them. Their lines go to benchmarks/results/<device>.json, where those of
-benchmarks that are not run stay, and as a table into docs/performance.md; with --output both go to
-that folder. --quick takes a tiny network, to see that everything runs: its figures mean nothing.
+Without names it runs all of them. Their lines go to benchmarks/results/<device>.json, where the
+lines of other benchmarks stay, and as a table into docs/performance.md. With --output both go to
+that folder. --quick takes a tiny network to see that everything runs; its figures mean nothing.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from benchmarks.table import page_with
-from data.whole import written_whole
+from dpeformer_jax.base.atomic_write import write_text
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/performance.md"
@@ -27,14 +27,14 @@ RESULTS = ROOT / "benchmarks/results"
 
 TINY = "--variant mu --image-size 64 32 --batch-size 8 --repeats 1"
 SMALL = "--variant nano8 --image-size 64 32 --batch-size 32"  # the quickstart's
-# One process a command: the peak of the memory is that of a process.
+# Each command is a process of its own, since the memory's peak is that of a process.
 COMMANDS = {
     "quick": [
         f"train_step {TINY}",
         f"extract {TINY}",
         f"input {TINY}",
         f"startup {TINY}",
-        f"occlusion {TINY}",
+        f"views {TINY}",
         f"dpsm {TINY}",
     ],
     "cpu": [
@@ -46,8 +46,8 @@ COMMANDS = {
         "input --batch-size 8 --repeats 3",
         f"startup {SMALL} --repeats 3",
         "startup --batch-size 8 --repeats 3",
-        f"occlusion {SMALL}",
-        "occlusion --batch-size 8 --repeats 5",
+        f"views {SMALL}",
+        "views --batch-size 8 --repeats 5",
         f"dpsm {SMALL}",
         "dpsm --batch-size 8 --repeats 5",
     ],
@@ -59,7 +59,7 @@ COMMANDS = {
         f"input {SMALL}",
         "input --dtype bfloat16",
         "startup --dtype bfloat16 --repeats 3",
-        "occlusion --dtype float32 bfloat16",
+        "views --dtype float32 bfloat16",
         "dpsm --dtype float32 bfloat16",
     ],
 }
@@ -75,6 +75,7 @@ Line = dict[str, Any]
 
 
 def main() -> None:
+    """Runs the benchmarks; fails at the end if one of them failed."""
     options = _options()
     results = options.output or RESULTS
     page = results / PAGE.name if options.output else PAGE
@@ -82,7 +83,7 @@ def main() -> None:
     commands = COMMANDS["quick" if options.quick else platform()]
     commands = [c for c in commands if not options.names or c.split()[0] in options.names]
     failed: list[str] = []
-    with TemporaryDirectory() as cache:  # the benchmarks have programs in common
+    with TemporaryDirectory() as cache:  # the benchmarks share programs
         environment = os.environ | {
             "JAX_COMPILATION_CACHE_DIR": cache,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -102,13 +103,13 @@ def main() -> None:
 
 
 def platform() -> str:
-    """JAX's; asked in a process of its own, since whoever asks takes the GPU's memory."""
+    """Asks JAX for its platform, in a process of its own since JAX takes the GPU's memory."""
     ask = [sys.executable, "-c", "import jax; print(jax.default_backend())"]
     return subprocess.run(ask, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
 
 
 def lines_of(command: str, environment: dict[str, str]) -> list[Line] | None:
-    """What a benchmark prints; None, and what it told, where it fails."""
+    """Runs a benchmark and returns its lines; where it fails, prints its error and returns None."""
     name, *arguments = command.split()
     ended = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *arguments],
@@ -127,37 +128,31 @@ def lines_of(command: str, environment: dict[str, str]) -> list[Line] | None:
 
 
 def keep(results: Path, lines: Sequence[Line]) -> None:
-    """Writes the lines into the file of their machine, in the place of older ones of the same."""
+    """Writes the lines into the file of their machine; each replaces its predecessor there."""
     machine = lines[0]["machine"]
     on_cpu = machine["platform"] == "cpu"
     count, name = (machine[key] for key in (("cores", "cpu") if on_cpu else ("devices", "device")))
     slug = re.sub(r"[^a-z0-9]+", "-", f"{name} x{count}".lower()).strip("-")
     path = results / f"{slug}.json"
     before = json.loads(path.read_text()) if path.exists() else []
-    new = {measured(line): line for line in lines}
-    merged = [new.pop(measured(line), line) for line in before] + list(new.values())
+    new = {key_of(line): line for line in lines}
+    merged = [new.pop(key_of(line), line) for line in before] + list(new.values())
     write_text(path, json.dumps(merged, indent=1) + "\n")
 
 
-def measured(line: Line) -> str:
-    """What a line is of."""
+def key_of(line: Line) -> str:
+    """Returns what lines of the same figure and setting have in common."""
     return json.dumps([line["benchmark"], line["config"]], sort_keys=True)
 
 
 def stored(results: Path) -> list[list[Line]]:
-    """The lines of each machine, those of other versions apart."""
+    """Returns the lines of each machine, one list for each set of package versions."""
     tables: dict[str, list[Line]] = {}
     for path in sorted(results.glob("*.json")):
         for line in json.loads(path.read_text()):
             key = json.dumps([path.name, line["versions"]])
             tables.setdefault(key, []).append(line)
     return list(tables.values())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Whole or not at all."""
-    with written_whole(path) as file:
-        file.write(text.encode())
 
 
 def _options() -> argparse.Namespace:
@@ -170,9 +165,11 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--output", type=Path, metavar="DIR")
     options = parser.parse_args()
     if unknown := set(options.names) - set(names):
-        parser.error(f"{', '.join(sorted(unknown))}: there is no such benchmark")
+        parser.error(
+            f"{', '.join(sorted(unknown))}: no such benchmark; there are {', '.join(names)}"
+        )
     if options.quick and options.output is None:
-        parser.error("--quick needs --output: its figures are not for the documentation")
+        parser.error("--quick needs --output=DIR, since its figures are not for the documentation")
     return options
 
 

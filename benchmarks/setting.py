@@ -1,4 +1,4 @@
-"""What a benchmark measures: a network, an image size, a batch; from the command line."""
+"""Reads from the command line what a benchmark measures: a network, an image size, a batch."""
 
 import argparse
 import dataclasses
@@ -13,7 +13,10 @@ from dpeformer_jax.model.vit import ATTENTIONS, VARIANTS, Variant, patch_grid
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One point of a benchmark; image_size: (height, width) in pixels, dtype: of the network."""
+    """One point of a benchmark.
+
+    variant, dtype, attention: of the network; image_size: (height, width) in pixels.
+    """
 
     variant: str
     image_size: tuple[int, int]
@@ -23,24 +26,24 @@ class Setting:
 
     @property
     def backbone(self) -> Variant:
-        """Size of the ViT."""
+        """The size of the ViT."""
         return VARIANTS[self.variant]
 
     @property
     def patches(self) -> int:
-        """On an image, next to each other without overlap, as timm has them."""
+        """The number of patches on an image, without overlap, as in timm."""
         rows, columns = patch_grid(self.image_size, self.backbone.patch, self.backbone.patch)
         return rows * columns
 
     @property
     def fields(self) -> dict[str, dict[str, object]]:
-        """The fields of a config that it sets, by group."""
+        """The config fields that the setting decides, by section."""
         return {
             "data": {"image_size": self.image_size},
             "model": {
                 "variant": self.variant,
                 "stride": self.backbone.patch,
-                "min_patches": min(24, self.patches // 2),  # the default, where there are so many
+                "min_patches": min(24, self.patches // 2),  # the default, where an image has enough
                 "dtype": self.dtype,
                 "attention": self.attention,
             },
@@ -52,15 +55,15 @@ class Setting:
     def config(self) -> ConfigDict:
         """The published recipe at this size."""
         config = default.get_config()
-        for group, fields in self.fields.items():
-            config[group].update(fields)
+        for section, fields in self.fields.items():
+            config[section].update(fields)
         return config
 
 
 def measure_all(description: str, measure: Callable[[Setting, int], None]) -> None:
-    """Calls measure(setting, repeats) for the settings that the command line asks for.
+    """Calls measure(setting, repeats) for each setting that the command line asks for.
 
-    description: the module's, for --help.
+    description: the module's docstring, for --help.
     """
     options = _parser(description).parse_args()
     for dtype, batch_size in itertools.product(options.dtype, options.batch_size):
@@ -71,7 +74,7 @@ def measure_all(description: str, measure: Callable[[Setting, int], None]) -> No
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
-    """The options that all benchmarks have; --batch-size and --dtype take several values."""
+    """Builds the options of all benchmarks; --batch-size and --dtype take several values."""
     result = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -82,5 +85,7 @@ def _parser(description: str) -> argparse.ArgumentParser:
     result.add_argument("--batch-size", type=int, nargs="+", default=[64])
     result.add_argument("--dtype", nargs="+", choices=("float32", "bfloat16"), default=["float32"])
     result.add_argument("--attention", choices=ATTENTIONS, default="xla")
-    result.add_argument("--repeats", type=int, default=7, help="measurements, of which the median")
+    result.add_argument(
+        "--repeats", type=int, default=7, help="measurements of which the median counts"
+    )
     return result

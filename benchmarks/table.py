@@ -1,4 +1,4 @@
-"""Lines of the benchmarks as Markdown, between two marks of a page."""
+"""Writes the lines of the benchmarks as Markdown tables between two marks of a page."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ Line = Mapping[str, Any]
 
 
 def page_with(page: str, machines: Sequence[Sequence[Line]]) -> str:
-    """The page with a table for each machine in the place of those it had."""
+    """Returns the page with a table for each machine in place of its present tables."""
     before, _, rest = page.partition(BEGIN)
     _, _, after = rest.partition(END)
     tables = "\n".join(table(lines) for lines in machines if lines)
@@ -18,7 +18,7 @@ def page_with(page: str, machines: Sequence[Sequence[Line]]) -> str:
 
 
 def table(lines: Sequence[Line]) -> str:
-    """The lines of one machine under its name."""
+    """Returns the table of one machine's lines under its name."""
     machine, versions = lines[0]["machine"], lines[0]["versions"]
     if machine["platform"] == "cpu":
         name = f"{machine['cpu']}, {machine['cores']} cores"
@@ -29,7 +29,7 @@ def table(lines: Sequence[Line]) -> str:
 
 
 def row(line: Line) -> str:
-    """A line as a row."""
+    """Returns a line as a row of a table."""
     peer = line["peer"]
     compared = [f"{peer['name']}: {number(peer['value'])}", f"{peer['ratio']:.2f}"] if peer else []
     value = f"{number(line['value'])} {line['unit']}"
@@ -38,7 +38,7 @@ def row(line: Line) -> str:
 
 
 def setting(config: Mapping[str, Any]) -> str:
-    """In a few words; what is as usual is not said."""
+    """Returns a setting in few words, without the default attention."""
     words = [config["variant"], "{} x {}".format(*config["image_size"])]
     words += [f"batch {config['batch_size']}", config["dtype"]]
     words += [config["attention"]] if config["attention"] != "xla" else []
@@ -46,5 +46,5 @@ def setting(config: Mapping[str, Any]) -> str:
 
 
 def number(value: float) -> str:
-    """Three digits or all before the point."""
+    """Formats a number with three digits, or with all digits before the point if it has more."""
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,10 +1,10 @@
-"""Training steps of the whole network: pairs of views a second.
+"""Measures training steps of the whole network: pairs of views a second.
 
 python -m benchmarks.train_step --batch-size 32 64 --dtype float32 bfloat16
 
-Peer: timm's bare ViT on as many views, compiled on GPUs. Memory is asked of the device, whose peak
-is that of the process so far: give one setting a process. A CPU does not tell; there it is what the
-compiled program plans.
+Peer: timm's plain ViT on as many views, compiled on GPUs. The memory on a GPU is the peak of the
+process so far, so give each setting a process of its own. A CPU does not report a peak; there the
+memory is what the compiled program plans.
 """
 
 import dataclasses
@@ -40,7 +40,7 @@ def measure(setting: Setting, repeats: int) -> None:
 
 
 def peak_memory(training: Training) -> int:
-    """Bytes on a device."""
+    """Returns the peak of one device's memory in bytes, or what the compiled step plans."""
     if stats := jax.local_devices()[0].memory_stats():
         return stats["peak_bytes_in_use"]
     planned = training.compiled.memory_analysis()

@@ -1,8 +1,8 @@
-"""The full-size network with the published recipe on DukeMTMC-reID, from the user's own copy.
+"""Trains the full-size network by the published recipe on your own copy of DukeMTMC-reID.
 
 python main.py --config=configs/dukemtmc_reid.py --config.data.root=FOLDER --workdir=runs/dukemtmc
 
-FOLDER is DukeMTMC-reID. The images were withdrawn by their authors: nothing is downloaded.
+FOLDER is DukeMTMC-reID. The authors withdrew the images; nothing is downloaded.
 Published for this data set: rank-1 90.0 %, mAP 80.3 % (arXiv 2402.10435). Not run here.
 """
 
@@ -12,7 +12,7 @@ from configs import default
 
 
 def get_config(preset: str = "") -> ConfigDict:
-    """The defaults are the recipe; only the data differ."""
+    """Returns the published recipe, which the defaults are, on DukeMTMC-reID."""
     config = default.get_config(preset)
     config.data.builder = "dukemtmc_reid"
     return config

@@ -1,10 +1,10 @@
-"""The full-size network with the published recipe on MSMT17.
+"""Trains the full-size network by the published recipe on MSMT17.
 
 python main.py --config=configs/msmt17.py --config.data.root=FOLDER --workdir=runs/msmt17
 
-FOLDER is MSMT17_V1; for version 2, whose faces are blurred and whose scores are others, add
---config.data.variant=v2. Training takes list_train and list_val; "v1_without_val" leaves the
-latter out. No score of this method for this data set is known to us. Not run here.
+FOLDER is MSMT17_V1. For version 2 add --config.data.variant=v2; its faces are blurred, so its
+scores are not comparable. Training takes list_train and list_val; the variant "v1_without_val"
+leaves list_val out. No score of this method for this data set is known to us. Not run here.
 """
 
 from ml_collections import ConfigDict
@@ -13,7 +13,7 @@ from configs import default
 
 
 def get_config(preset: str = "") -> ConfigDict:
-    """The defaults are the recipe; only the data differ."""
+    """Returns the published recipe, which the defaults are, on MSMT17."""
     config = default.get_config(preset)
     config.data.builder = "msmt17"
     return config

@@ -1,11 +1,11 @@
-"""The full-size network with the published recipe on Occluded-Duke, from the user's own copy.
+"""Trains the full-size network by the published recipe on your own copy of Occluded-Duke.
 
 python main.py --config=configs/occluded_duke.py --config.data.root=FOLDER --workdir=runs/duke
 
-FOLDER is Occluded_Duke, or DukeMTMC-reID with the authors' three lists (data/builders/
-occluded_duke.py). The images were withdrawn by their authors: nothing is downloaded. Published for
-this data set, with ImageNet-21k weights: rank-1 69.9 %, mAP 58.9 % (arXiv 2402.10435). Not run
-here.
+FOLDER is Occluded_Duke, or DukeMTMC-reID with the three lists of Occluded-Duke's authors
+(data/builders/occluded_duke.py). The authors of DukeMTMC withdrew the images; nothing is
+downloaded. Published for this data set, with ImageNet-21k weights: rank-1 69.9 %, mAP 58.9 %
+(arXiv 2402.10435). Not run here.
 """
 
 from ml_collections import ConfigDict
@@ -14,7 +14,7 @@ from configs import default
 
 
 def get_config(preset: str = "") -> ConfigDict:
-    """The defaults are the recipe; only the data differ."""
+    """Returns the published recipe, which the defaults are, on Occluded-Duke."""
     config = default.get_config(preset)
     config.data.builder = "occluded_duke"
     return config

@@ -1,8 +1,9 @@
-"""Minutes on two CPU cores: drawn people, a small network trained from nothing.
+"""Trains a small network on drawn people, from random weights, in minutes on two CPU cores.
 
 python main.py --config=configs/quickstart.py --workdir=runs/quickstart
 
-About three minutes; concatenated feature: mAP 1.8 % untrained, 25.3 % trained (docs/results.md).
+It takes about three minutes. The mAP of the concatenated feature rises from 1.8 % to 25.3 %
+(docs/results.md).
 
 A network without pretrained weights needs help to start learning: small pictures, AdamW, a softer
 memory softmax, and the triplet loss, which compares features before any classifier knows them.
@@ -14,7 +15,7 @@ from configs import default
 
 
 def get_config(preset: str = "") -> ConfigDict:
-    """The published losses and views on a network of 0.2 million parameters."""
+    """Returns the published losses and views for a network of 0.2 million parameters."""
     config = default.get_config(preset)
 
     config.data.variant = "small"

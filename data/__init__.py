@@ -1,1 +1,1 @@
-"""From bytes on disk to uint8 batches."""
+"""Reads data sets: from image files on disk to uint8 batches."""

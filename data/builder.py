@@ -1,4 +1,4 @@
-"""What all our TFDS builders share: features, preparing without TensorFlow, reading back."""
+"""Base of all TFDS builders: stores image files without TensorFlow and reads them back."""
 
 import abc
 import dataclasses
@@ -18,23 +18,24 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tqdm import tqdm
 
-from data.errors import DataError
-from data.index import Row, kept
-from data.listing import Listing
+from data.dataset_spec import DatasetSpec
+from data.label_cache import Row, cached_rows
+from data.listing import MARKET_FOLDERS, Listing, market_layout
 from data.reading import Damage, read_all
-from data.source import Source
+from dpeformer_jax.base.errors import UserError
 
-# TFDS warns of each config that a class does not list, which a folder's never can be.
+log = logging.getLogger(__name__)
+# TFDS warns of each config that a class does not list; the config of a folder never is.
 logging.getLogger("absl").addFilter(
     lambda record: "Using custom data configuration" not in record.getMessage()
 )
 
 SPLITS = ("train", "query", "gallery")
-SHARD = 1024  # images of one file of a prepared split
+SHARD = 1024  # images a record file
 
 
 class Counts(NamedTuple):
-    """Published counts of one split; cameras None: not published; not certain: only warned of."""
+    """Counts of one split; cameras: None if not published; certain: whether others are an error."""
 
     identities: int
     images: int
@@ -43,7 +44,7 @@ class Counts(NamedTuple):
 
 
 class Item(Protocol):
-    """One image to store."""
+    """An image to store."""
 
     name: str
     identity: int
@@ -51,9 +52,10 @@ class Item(Protocol):
 
 
 class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
-    """Base of our builders. A subclass lists its images and reads them, in order.
+    """Base of all builders. A subclass lists its images and reads them, in order.
 
-    VARIANTS: of the data set, the first is the default. PUBLISHED: counts by variant and split.
+    VARIANTS: variants of the data set; the first is the default.
+    PUBLISHED: published counts by variant and split.
     ONE_NUMBERING: whether an identity number means the same person in training and test.
     """
 
@@ -64,43 +66,48 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @classmethod
     @abc.abstractmethod
-    def configure(cls, source: Source) -> tfds.core.BuilderConfig:
-        """The builder's config for a data set.
+    def configure(cls, spec: DatasetSpec) -> tfds.core.BuilderConfig:
+        """Returns the builder's config for a data set.
 
         Raises:
-            DataError: the source cannot be used.
+            UserError: the data set cannot be used.
         """
 
     @staticmethod
     @abc.abstractmethod
     def listing(config: Any) -> dict[str, Sequence[Item]]:
-        """The images of each split of a config that `configure` gave, in order."""
+        """Lists the images of each split of a config from `configure`, in order."""
 
     @abc.abstractmethod
     def read(self, items: Sequence[Any]) -> Iterator[bytes | Damage]:
-        """The image files of some items of `listing`, in order."""
+        """Yields the image files of some items of `listing`, in order."""
 
     @classmethod
-    def variant_of(cls, source: Source) -> str:
-        """The variant that is asked for.
+    def variant_of(cls, spec: DatasetSpec) -> str:
+        """Returns the variant of a data set.
 
         Raises:
-            DataError: there is no such variant.
+            UserError: there is no such variant.
         """
-        variant = source.variant or cls.VARIANTS[0]
+        variant = spec.variant or cls.VARIANTS[0]
         if variant not in cls.VARIANTS:
             known = ", ".join(repr(name) for name in cls.VARIANTS if name) or "none, so ''"
-            raise DataError(f"{cls.name} has no variant {variant!r}; it has {known}")
+            raise UserError(f"{cls.name} has no variant {variant!r}; it has {known}")
         return variant
 
     @classmethod
-    def title(cls, source: Source) -> str:
-        """The name under which tables and eval.json know the data set."""
-        variant = cls.variant_of(source)
+    def title(cls, spec: DatasetSpec) -> str:
+        """Returns the name of the data set in tables and eval.json."""
+        variant = cls.variant_of(spec)
         return f"{cls.name}/{variant}" if variant else cls.name
 
+    @classmethod
+    def training_folder(cls, spec: DatasetSpec) -> Path | None:
+        """Returns the folder that training images would lie in; None where there is none."""
+        return None
+
     def _info(self) -> tfds.core.DatasetInfo:
-        """`metadata["skipped"]` says of each file left out what is wrong with it."""
+        """Describes the records; metadata["skipped"] gives the problem of each file left out."""
         return tfds.core.DatasetInfo(
             builder=self,
             description=self.__doc__,
@@ -129,10 +136,9 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         }
 
     def _log_download_bytes(self) -> None:
-        """TFDS would say that it downloads; nothing is."""
+        """Says nothing: TFDS would claim a download."""
 
-    def _log_download_done(self) -> None:
-        """See `_log_download_bytes`."""
+    _log_download_done = _log_download_bytes
 
     def _shard(self, items: Sequence[Item], bar: tqdm) -> Iterator[tuple[str, dict[str, Any]]]:
         for item, encoded in zip(items, self.read(items), strict=True):
@@ -143,7 +149,7 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             yield (
                 item.name,
                 {
-                    "image": io.BytesIO(encoded),  # stored as it is
+                    "image": io.BytesIO(encoded),  # so that TFDS stores the file as it is
                     "identity": item.identity,
                     "camera": item.camera,
                     "path": item.name,
@@ -153,38 +159,38 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
 @dataclasses.dataclass(kw_only=True)
 class FolderConfig(tfds.core.BuilderConfig):
-    """A data set in a folder; its name changes when a file does."""
+    """Config of a data set in a folder; its name changes when a file changes."""
 
-    splits: Listing = dataclasses.field(repr=False)  # which TFDS would format at every start
+    splits: Listing = dataclasses.field(repr=False)  # TFDS would format it at every start
 
 
 class FolderBuilder(ReidBuilder, skip_registration=True):
-    """Base of the builders that read the user's own copy. Files are stored as they are."""
+    """Base of the builders that read the user's own copy."""
 
     @classmethod
     @abc.abstractmethod
-    def scan(cls, source: Source) -> Listing:
-        """The image files of each split and what the layout says of them.
+    def scan(cls, spec: DatasetSpec) -> Listing:
+        """Lists the image files of each split with identity and camera.
 
         Raises:
-            DataError: a folder or file that is not as the layout has it.
+            UserError: a folder or file does not fit the layout.
         """
 
     @classmethod
-    def configure(cls, source: Source) -> FolderConfig:
-        splits = cls.scan(source)
-        digest = hashlib.sha256(f"{cls.title(source)}\n".encode())
+    def configure(cls, spec: DatasetSpec) -> FolderConfig:
+        splits = cls.scan(spec)
+        digest = hashlib.sha256(f"{cls.title(spec)}\n".encode())
         for split, entries in splits.items():
             for entry in entries:
                 try:
                     status = entry.path.stat()
                 except OSError as error:
-                    raise DataError(
+                    raise UserError(
                         f"{entry.path} cannot be read: {error.strerror}. If it is a symbolic link, "
                         "does it lead to a file? Mend or remove it"
                     ) from error
                 digest.update(f"{split}{entry}{status.st_size}{status.st_mtime_ns}\n".encode())
-        name = re.sub(r"\W", "_", source.folder.stem) + "-" + digest.hexdigest()[:12]
+        name = re.sub(r"\W", "_", spec.folder.stem) + "-" + digest.hexdigest()[:12]
         return FolderConfig(name=name, splits=splits)
 
     @staticmethod
@@ -195,9 +201,34 @@ class FolderBuilder(ReidBuilder, skip_registration=True):
         return read_all([entry.path for entry in items])
 
 
+class MarketBuilder(FolderBuilder, skip_registration=True):
+    """Base of the builders of data sets in Market-1501's layout.
+
+    PATTERN: regular expression of base names, with groups for identity and camera.
+    CAMERAS: the cameras of the data set.
+    """
+
+    PATTERN = r"(\d{4})_c(\d)"
+    CAMERAS: range
+
+    @classmethod
+    def market_folder(cls, spec: DatasetSpec) -> Path:
+        """Returns the folder that holds the folders of the splits."""
+        return spec.folder
+
+    @classmethod
+    def training_folder(cls, spec: DatasetSpec) -> Path:
+        return cls.market_folder(spec) / MARKET_FOLDERS["train"]
+
+    @classmethod
+    def scan(cls, spec: DatasetSpec) -> Listing:
+        return market_layout(cls.market_folder(spec), cls.PATTERN, cls.CAMERAS)
+
+
 def prepared_folder(data_dir: str) -> Path:
-    """Where prepared data sets lie; data_dir "" is TFDS's own choice (~/tensorflow_datasets, or the
-    variable TFDS_DATA_DIR).
+    """Returns the folder of the prepared data sets.
+
+    If data_dir is "", TFDS chooses: the variable TFDS_DATA_DIR, or ~/tensorflow_datasets.
     """
     return Path(data_dir or tfds.core.constants.DATA_DIR).expanduser().absolute()
 
@@ -205,16 +236,15 @@ def prepared_folder(data_dir: str) -> Path:
 def prepare(
     builder_class: type[ReidBuilder], data_dir: str, config: tfds.core.BuilderConfig | str
 ) -> ReidBuilder:
-    """The builder with its data on disk, prepared now if it was not yet.
+    """Returns the builder with its data on disk; prepares the data if necessary.
 
-    A preparation that was killed leaves nothing that counts: the next one starts anew. Of two at
-    the same time one waits for the other.
+    After a killed preparation the next one starts anew. Of two at a time one waits for the other.
 
     Args:
         data_dir: see `prepared_folder`.
 
     Raises:
-        DataError: the folder cannot be written.
+        UserError: the folder cannot be written.
     """
     folder = prepared_folder(data_dir)
     arguments = {"data_dir": str(folder), "config": config, "file_format": "array_record"}
@@ -224,7 +254,7 @@ def prepare(
     try:
         _prepare_alone(builder, Path(builder.data_path))
     except OSError as error:
-        raise DataError(
+        raise UserError(
             f"{builder.data_path} cannot be prepared ({error}); choose another folder by "
             "config.data.data_dir"
         ) from error
@@ -238,24 +268,24 @@ def _prepare_alone(builder: ReidBuilder, path: Path) -> None:
         held = lock.acquire(blocking=False)
     except filelock.Timeout:
         if multiprocessing.parent_process() is not None:
-            raise DataError(  # waiting for the parent, which waits for us, would never end
+            raise UserError(  # the parent waits for this process: waiting for it would never end
                 f"another process prepares {path}; if it is your own script, guard its top level "
                 "by if __name__ == '__main__'"
             ) from None
-        print(f"waiting for another process that prepares {path}", flush=True)
+        log.info("waiting for another process that prepares %s", path)
         held = lock.acquire()
     with held:
         for leftover in path.parent.glob(f"incomplete.*_{path.name}"):
-            shutil.rmtree(leftover)  # of a killed preparation, for the lock is ours
+            shutil.rmtree(leftover)  # of a killed preparation: this process holds the lock
         if not path.exists():
-            print(f"preparing {builder.info.full_name} in {path}", flush=True)
+            log.info("preparing %s in %s", builder.info.full_name, path)
             builder.download_and_prepare()
 
 
 class Records:
-    """One prepared split: encoded images by index, and who they show.
+    """One prepared split: encoded images and their labels.
 
-    identities, cameras: [M] int64; paths: M file names; digests: M SHA-256 of the image files.
+    identities, cameras: [M] int64; paths: M file names; digests: SHA-256 of the M image files.
     """
 
     def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
@@ -263,7 +293,7 @@ class Records:
         self._source = builder.as_data_source(split, decoders=undecoded)
         folder = Path(builder.data_path)
         files = list(folder.glob(f"*-{split}.array_record*"))
-        rows = kept(folder / f"{split}.index.json", files, self._rows)
+        rows = cached_rows(folder / f"{split}.index.json", files, self._rows)
         self.identities = np.array([row.identity for row in rows])
         self.cameras = np.array([row.camera for row in rows])
         self.paths = [row.path for row in rows]
@@ -273,7 +303,7 @@ class Records:
         return len(self.identities)
 
     def encoded(self, index: int) -> bytes:
-        """The image file."""
+        """Returns an image file."""
         return self._source[int(index)]["image"]
 
     def _rows(self) -> Iterator[Row]:

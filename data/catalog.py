@@ -1,4 +1,4 @@
-"""Every data set there is, by the name that `config.data.builder` gives it."""
+"""Lists all data sets by the name that `config.data.builder` gives them."""
 
 from data.builder import Counts, ReidBuilder
 from data.builders.cuhk03_np import CUHK03NP
@@ -13,8 +13,8 @@ from data.builders.partial_reid import PartialREID
 from data.builders.reid_csv import ReidCsv
 from data.builders.reid_folder import ReidFolder
 from data.builders.rendered_reid import RenderedReid
-from data.errors import DataError
-from data.source import Source
+from data.dataset_spec import DatasetSpec
+from dpeformer_jax.base.errors import UserError
 
 BUILDERS: dict[str, type[ReidBuilder]] = {
     builder.name: builder
@@ -35,19 +35,19 @@ BUILDERS: dict[str, type[ReidBuilder]] = {
 }
 
 
-def builder_of(source: Source) -> type[ReidBuilder]:
-    """The builder class of a data set.
+def builder_of(spec: DatasetSpec) -> type[ReidBuilder]:
+    """Returns the builder class of a data set.
 
     Raises:
-        DataError: there is none of that name.
+        UserError: no builder has that name.
     """
-    if source.builder not in BUILDERS:
-        raise DataError(f"there is no data set {source.builder!r}; there are {', '.join(BUILDERS)}")
-    return BUILDERS[source.builder]
+    if spec.builder not in BUILDERS:
+        raise UserError(f"there is no data set {spec.builder!r}; there are {', '.join(BUILDERS)}")
+    return BUILDERS[spec.builder]
 
 
 def published_counts() -> dict[str, dict[str, Counts]]:
-    """Published counts by split of every data set and variant."""
+    """Returns the published counts of every data set and variant, by split."""
     return {
         f"{name}/{variant}" if variant else name: counts
         for name, builder in BUILDERS.items()

@@ -1,4 +1,4 @@
-"""Published counts of data sets against those found."""
+"""Compares the published counts of a data set with those found."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -9,21 +9,21 @@ COLUMNS = ("identities", "images", "cameras")
 
 
 class Difference(NamedTuple):
-    """One count that is not the published one."""
+    """One count that differs from the published one."""
 
     split: str
-    what: str
+    column: str
     expected: int
     found: int
     certain: bool
 
     def __str__(self) -> str:
         doubt = "" if self.certain else ", a figure without a known source"
-        return f"{self.split}: {self.found} {self.what} ({self.expected} published{doubt})"
+        return f"{self.split}: {self.found} {self.column} ({self.expected} published{doubt})"
 
 
 def count(items: Sequence[Item]) -> Counts:
-    """The counts of a split."""
+    """Counts the identities, images and cameras of a split."""
     identities = {item.identity for item in items}
     return Counts(len(identities), len(items), len({item.camera for item in items}))
 
@@ -31,23 +31,23 @@ def count(items: Sequence[Item]) -> Counts:
 def differences(
     published: Mapping[str, Counts], found: Mapping[str, Counts]
 ) -> Iterator[Difference]:
-    """What is published and was found otherwise."""
+    """Yields each count of a found split that differs from the published one."""
     for split, expected in published.items():
-        for what in COLUMNS:
-            number, there = getattr(expected, what), getattr(found[split], what)
+        for column in COLUMNS if split in found else ():
+            number, there = getattr(expected, column), getattr(found[split], column)
             if number is not None and number != there:
-                yield Difference(split, what, number, there, expected.certain)
+                yield Difference(split, column, number, there, expected.certain)
 
 
 def table(published: Mapping[str, Counts], found: Mapping[str, Counts]) -> str:
-    """Expected and found counts, one line a split; "-" where nothing is published."""
-    head = "".join(f"{what:>22}" for what in COLUMNS)
+    """Formats expected and found counts, one line a split; "-" where nothing is published."""
+    head = "".join(f"{column:>22}" for column in COLUMNS)
     lines = [f"{'':10}{head}", f"{'split':10}" + f"{'expected':>13}{'found':>9}" * len(COLUMNS)]
     for split, counts in found.items():
         cells = ""
-        for what in COLUMNS:
-            number = getattr(published.get(split), what, None)
-            cells += f"{'-' if number is None else number:>13}{getattr(counts, what):>9}"
+        for column in COLUMNS:
+            number = getattr(published.get(split), column, None)
+            cells += f"{'-' if number is None else number:>13}{getattr(counts, column):>9}"
         lines.append(f"{split:10}{cells}")
     return "\n".join(lines)
 
@@ -57,23 +57,24 @@ def likely_cause(
     found: Mapping[str, Counts],
     others: Mapping[str, Mapping[str, Counts]],
 ) -> str:
-    """One sentence on why the counts differ.
+    """Returns one sentence on why the counts may differ.
 
     Args:
-        others: published counts by name of every data set there is.
+        others: published counts of all data sets, by name and split.
     """
     for name, counts in others.items():
-        if counts and counts.keys() <= found.keys() and not any(differences(counts, found)):
+        if counts and not any(differences(counts, found)):
             return f"These are the counts of {name}; is that the data set that you mean?"
-    fewer = [s for s, counts in published.items() if found[s].images < counts.images]
-    more = [s for s, counts in published.items() if found[s].images > counts.images]
+    surplus = {s: found[s].images - c.images for s, c in published.items() if s in found}
+    fewer = [split for split, images in surplus.items() if images < 0]
+    more = [split for split, images in surplus.items() if images > 0]
     if fewer and not more:
-        return f"Files are missing ({', '.join(fewer)}): a copy or an unpacking that was cut off."
+        return f"Files are missing ({', '.join(fewer)}): was a copy or an unpacking cut off?"
     if more and not fewer:
         return (
-            f"There are files too many ({', '.join(more)}): two versions in one folder, or "
+            f"There are too many files ({', '.join(more)}): two versions in one folder, or "
             "pictures that were added."
         )
     if not fewer and not more:
-        return "The files are as many as published, but their names say otherwise: renamed files?"
-    return "The splits are others than the published ones: another version of the data set?"
+        return "There are as many files as published, but their names differ: renamed files?"
+    return "Some splits are larger than published, others smaller: another version of the data set?"

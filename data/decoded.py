@@ -1,4 +1,4 @@
-"""Decoded images in a file that all processes of a machine map into memory: [M, H, W, 3] uint8."""
+"""Keeps decoded images in a file that all processes of a machine map into memory."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
@@ -7,22 +7,22 @@ from pathlib import Path
 import filelock
 import numpy as np
 
-from data.errors import DataError
-from data.whole import written_whole
+from dpeformer_jax.base.atomic_write import atomic_write
+from dpeformer_jax.base.errors import UserError
 
-REMOVE = "remove it to have it made anew"
+REMOVE = "remove it, and it is made anew"
 
 
 def mapped(path: Path, shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> np.ndarray:
-    """The file as an array that cannot be written; made from `pieces` if it is not there yet.
+    """Maps a file of decoded images [M, H, W, 3] uint8 into memory, read-only.
 
-    Of several processes one makes it and the others wait. It gets its name when it is whole.
+    If the file is missing, one process makes it from the pieces while the others wait.
 
     Raises:
-        DataError: the folder cannot be written or has no room; the file is damaged.
+        UserError: the folder cannot be written or is full, or the file is damaged.
     """
     if not path.exists():
-        with _room(path):
+        with _explained(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(path.with_suffix(".lock")).acquire()
         with lock:
@@ -31,31 +31,31 @@ def mapped(path: Path, shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> 
     try:
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path} cannot be read ({error}); {REMOVE}") from error
+        raise UserError(f"{path} cannot be read ({error}); {REMOVE}") from error
     if pixels.shape != shape:
-        raise DataError(f"{path} holds {pixels.shape}, not {shape}; {REMOVE}")
+        raise UserError(f"{path} holds {pixels.shape}, not {shape}; {REMOVE}")
     return pixels
 
 
 def _write(path: Path, shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> None:
-    """Not through a map: there a full disk ends the process by a signal. The lock is ours."""
-    for leftover in path.parent.glob(f"{path.name}.*.partial"):
-        leftover.unlink()  # of a process that was killed
+    """Writes the file piece by piece; through a map a full disk would kill the process."""
+    for leftover in path.parent.glob(f".{path.name}.*.partial"):
+        leftover.unlink()  # of a killed process: this one holds the lock
     header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    with written_whole(path) as file:
+    with atomic_write(path) as partial, partial.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for images in pieces:  # what these raise is of the images, not of this file
-            with _room(path):
+        for images in pieces:  # an error of the images says nothing of this file
+            with _explained(path):
                 file.write(np.ascontiguousarray(images))
                 file.flush()
 
 
 @contextlib.contextmanager
-def _room(path: Path) -> Iterator[None]:
+def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise DataError(
+        raise UserError(
             f"{path} cannot be written ({error}); choose another folder by config.data.data_dir, "
             "or another config.data.cache"
         ) from error

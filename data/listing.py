@@ -1,22 +1,20 @@
-"""Listing image files and reading identity and camera from their names: what layouts share."""
+"""Lists image files and reads identity and camera from their names."""
 
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from data.errors import DataError
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.protocol import JUNK
 
 MARKET_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
-JUNK = -1
 
 
 class Entry(NamedTuple):
-    """One image file.
-
-    name: its path inside the data set, with slashes; identity, camera: what the layout says.
-    """
+    """One image file; name: its path inside the data set, with slashes."""
 
     path: Path
     name: str
@@ -27,34 +25,48 @@ class Entry(NamedTuple):
 Listing = dict[str, list[Entry]]  # by split, in order
 
 
-def market_layout(
-    root: Path, pattern: str, cameras: range | None = None, folders: dict[str, str] = MARKET_FOLDERS
-) -> Listing:
-    """The splits of a folder in Market-1501's layout, without junk (identity -1).
+def market_layout(root: Path, pattern: str, cameras: range | None = None) -> Listing:
+    """Lists the splits of a folder in Market-1501's layout without junk (identity -1).
 
     Args:
-        root: the folder that holds bounding_box_train, query and bounding_box_test.
-        pattern: of base names, with groups for identity and camera.
-        cameras: the numbers there are; None takes any.
-        folders: of the splits.
+        root: the folder that holds bounding_box_train, query and bounding_box_test; without
+            bounding_box_train there is no training split.
+        pattern: regular expression of base names, with groups for identity and camera.
+        cameras: the cameras of the data set; None allows any.
 
     Raises:
-        DataError: see `folder_in`, `images_in` and `parse`; or a split of junk only.
+        UserError: see `folders_in`, `images_in` and `parse`; or a split holds only junk.
     """
     splits = {}
-    for split, name in folders.items():
-        entries = parse(images_in(folder_in(root, name)), root, pattern, cameras)
+    for split, folder in folders_in(root, MARKET_FOLDERS).items():
+        entries = parse(images_in(folder), root, pattern, cameras)
         splits[split] = [entry for entry in entries if entry.identity != JUNK]
         if not splits[split]:
-            raise DataError(f"{root / name} holds no image but junk (identity -1): empty split")
+            raise UserError(f"{folder} holds no image except junk (identity -1): empty split")
     return splits
 
 
-def folder_in(root: Path, name: str) -> Path:
-    """The folder `name` of a data set.
+def folders_in(root: Path, names: Mapping[str, str]) -> dict[str, Path]:
+    """Returns the folders of a data set by the keys of their names.
+
+    Scoring needs no training images: where only the folder "train" is missing, it is left out.
 
     Raises:
-        DataError: there is none; says so where it lies one level deeper or higher.
+        UserError: see `folder_in`.
+    """
+    tested = {key: name for key, name in names.items() if key != "train"}
+    lacking = "train" in names and not os.path.lexists(root / names["train"])
+    if lacking and all((root / name).is_dir() for name in tested.values()):
+        names = tested
+    return {key: folder_in(root, name) for key, name in names.items()}
+
+
+def folder_in(root: Path, name: str) -> Path:
+    """Returns the folder `name` of a data set.
+
+    Raises:
+        UserError: the folder is missing. If it lies one level deeper or higher, the message says
+            so.
     """
     folder = root / name
     if folder.is_dir():
@@ -70,19 +82,19 @@ def folder_in(root: Path, name: str) -> Path:
         hint = f"{root} is one level too deep; give {root.parent}"
     elif deeper := sorted(path.parent for path in root.glob(f"*/{name}") if path.is_dir()):
         hint = f"{root} is one level too high; give {deeper[0]}"
-    raise DataError(f"{folder} is not a folder; {hint}")
+    raise UserError(f"{folder} is not a folder; {hint}")
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The image files right in a folder, by name; suffixes may be in upper case.
+    """Lists the image files directly in a folder, sorted by name; suffixes may be in upper case.
 
     Raises:
-        DataError: none there, or two of one base name.
+        UserError: there is none, or two have one base name.
     """
     files = _image_files(folder)
     if not files:
         deeper = next((f for f in sorted(folder.glob("*/*")) if _is_image(f)), None)
-        raise DataError(
+        raise UserError(
             f"{folder} holds no image ({', '.join(SUFFIXES)}): "
             + (f"they lie one level too deep, as {deeper}; move them up" if deeper else "empty")
         )
@@ -90,28 +102,32 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def images_of_people(folder: Path) -> list[Path]:
-    """The image files in the folders of a folder, one folder a person, by name.
+    """Lists the image files in the folders of a folder, one folder a person, sorted by name.
 
     Raises:
-        DataError: none there, or two of one base name in one folder.
+        UserError: there is none, or two in one folder have one base name.
     """
-    files = [file for person in _inside(folder) for file in _of_person(person)]
+    people = [person for person in _inside(folder) if person.is_dir()]
+    files = [file for person in people for file in _image_files(person)]
     if not files:
-        raise DataError(f"{folder} holds no image in folders of people: {_elsewhere(folder)}")
+        raise UserError(f"{folder} holds no image in folders of people: {_elsewhere(folder)}")
     return files
 
 
 def cameraless_layout(
-    root: Path, folders: dict[str, str], images: Callable[[Path], list[Path]] = images_in
+    root: Path, folders: Mapping[str, str], images: Callable[[Path], list[Path]] = images_in
 ) -> Listing:
-    """Query and gallery without recorded cameras: by convention the query is camera 0, the gallery
-    camera 1. Base names open with the identity.
+    """Lists query and gallery of a data set that records no camera.
+
+    By convention the query is camera 0 and the gallery camera 1. Base names open with the identity.
 
     Args:
-        folders: of query and gallery in `root`; images: lists the files of one.
+        root: the folder of the data set.
+        folders: the folders of query and gallery in it.
+        images: lists the files of one folder.
 
     Raises:
-        DataError: see `folder_in`, `images_in` and `number_at_start`.
+        UserError: see `folder_in`, `images_in` and `number_at_start`.
     """
     return {
         split: [
@@ -125,55 +141,46 @@ def cameraless_layout(
 def parse(
     files: Sequence[Path], root: Path, pattern: str, cameras: range | None = None
 ) -> list[Entry]:
-    """Entries of files whose base names give identity and camera.
+    """Reads identity and camera from the base names of files.
 
-    Only the base name is looked at: a folder called "cam_c1" says nothing.
+    Only the base name counts: a folder called "cam_c1" says nothing.
 
     Raises:
-        DataError: a pattern that does not compile or has not two groups, a name that it does not
-            match, or a camera out of range.
+        UserError: the pattern does not compile or has not two groups, a name does not match it, or
+            a camera is out of range.
     """
     compiled = _compile(pattern)
     return [_parse(path, root, compiled, cameras) for path in files]
 
 
 def number_at_start(path: Path) -> int:
-    """The number before the first "_" of a base name.
+    """Returns the number before the first "_" of a base name.
 
     Raises:
-        DataError: there is none.
+        UserError: there is none.
     """
     text = path.stem.split("_")[0]
     if not text.isdecimal():
-        raise DataError(f"{path}: the name does not open with the number of an identity")
+        raise UserError(f"{path}: the name does not open with the number of an identity")
     return int(text)
 
 
-def check_camera(path: Path | str, camera: int, cameras: range) -> int:
-    """The camera, if the data set has it.
-
-    Raises:
-        DataError: it does not.
-    """
+def check_camera(path: Path | str, camera: int, cameras: range) -> None:
+    """Raises UserError where the data set has no such camera."""
     if camera not in cameras:
-        raise DataError(
+        raise UserError(
             f"{path}: camera {camera} is out of range; this data set has cameras "
             f"{cameras[0]} to {cameras[-1]}"
         )
-    return camera
 
 
 def relative(path: Path, root: Path) -> str:
-    """The path inside the data set, with slashes on every system."""
+    """Returns the path inside the data set, with slashes on every system."""
     return path.relative_to(root).as_posix()
 
 
-def _of_person(folder: Path) -> list[Path]:
-    return _image_files(folder) if folder.is_dir() else []
-
-
 def _elsewhere(folder: Path) -> str:
-    """Where the images are instead of in folders of people."""
+    """Tells where the images are instead of in folders of people."""
     if flat := _image_files(folder):
         return f"{flat[0]} lies one level too high"
     if deeper := next((f for f in sorted(folder.glob("*/*/*")) if _is_image(f)), None):
@@ -187,7 +194,7 @@ def _image_files(folder: Path) -> list[Path]:
     for path in files:
         other = known.setdefault(path.stem.lower(), path)
         if other is not path:
-            raise DataError(
+            raise UserError(
                 f"{path} and {other.name} have one base name: is one a copy of the other? "
                 "Remove one"
             )
@@ -198,11 +205,11 @@ def _inside(folder: Path) -> list[Path]:
     try:
         return sorted(folder.iterdir())
     except OSError as error:
-        raise DataError(f"{folder} cannot be read: {error.strerror}") from error
+        raise UserError(f"{folder} cannot be read: {error.strerror}") from error
 
 
 def _is_image(path: Path) -> bool:
-    # "._name.jpg" is what macOS leaves beside a file, and no picture.
+    # macOS leaves "._name.jpg" beside a file, which is no picture.
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
 
 
@@ -210,9 +217,11 @@ def _compile(pattern: str) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise DataError(f"config.data.pattern = {pattern!r} is not a pattern: {error}") from error
+        raise UserError(
+            f"config.data.pattern = {pattern!r} is not a regular expression: {error}"
+        ) from error
     if compiled.groups != 2:
-        raise DataError(
+        raise UserError(
             f"config.data.pattern = {pattern!r} has {compiled.groups} groups; it needs two, "
             "for the number of the identity and that of the camera"
         )
@@ -224,7 +233,7 @@ def _parse(path: Path, root: Path, pattern: re.Pattern[str], cameras: range | No
     try:
         identity, camera = int(found[1]), int(found[2])
     except (TypeError, ValueError):
-        raise DataError(
+        raise UserError(
             f"{path}: the name does not give two numbers, identity and camera, by the pattern "
             f"{pattern.pattern!r}"
         ) from None

@@ -1,28 +1,28 @@
-"""From prepared records to uint8 batches: decoding, keeping what is decoded, order."""
+"""Turns prepared records into uint8 batches: decodes, caches, follows a plan."""
 
 import dataclasses
 import hashlib
-import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import grain.python as grain
 import numpy as np
 import PIL
 import psutil
-from PIL import Image, features
+from PIL import features
 from tqdm import tqdm
 
 from data.builder import Records
 from data.decoded import mapped
 from data.sampling import sampling_plan
+from dpeformer_jax.base.interfaces import Camera
+from dpeformer_jax.base.pictures import decode
 
-DECODED_AT_ONCE = 32  # images of one piece of work while all are decoded
-DECODING = 1  # changes with `decode`, where that gives other pixels than before
-SHARE_OF_MEMORY = 0.5  # of what is free, that "auto" gives to decoded images
-
-Batch = dict[str, np.ndarray]
+DECODED_AT_ONCE = 32  # images that a thread decodes at a time while all are decoded
+DECODING = 2  # changes when `decode` gives other pixels than before
+SHARE_OF_MEMORY = 0.5  # share of the free memory that "auto" gives to decoded images
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Loading:
     """How images are read.
 
     image_size: (height, width) in pixels; cache: where decoded images are kept, in "memory", in a
-    "file" of `folder`, or "none"; threads, processes: that decode.
+    "file" of `folder`, or "none"; threads, processes: how many decode.
     """
 
     image_size: tuple[int, int]
@@ -40,8 +40,29 @@ class Loading:
     processes: int
 
 
+class Cameras(NamedTuple):
+    """names: the different cameras of a split; rows: [M] int32 place of each image's camera."""
+
+    names: tuple[Camera, ...]
+    rows: np.ndarray
+
+    @classmethod
+    def of(cls, parts: Iterable[tuple[str, np.ndarray]]) -> "Cameras":
+        """Lists the cameras of parts of a split, sorted within a part.
+
+        Args:
+            parts: the name of the data set and the camera numbers [m] of each part.
+        """
+        names, rows = [], []
+        for name, numbers in parts:
+            different, places = np.unique(numbers, return_inverse=True)
+            rows.append(len(names) + places)
+            names += [(name, int(number)) for number in different]
+        return cls(tuple(names), np.concatenate(rows).astype(np.int32))
+
+
 class Decoder:
-    """Images of a split by index array: [B] -> uint8 [B, H, W, 3]."""
+    """Decodes images of a split on demand: indices [B] give uint8 [B, H, W, 3]."""
 
     def __init__(self, records: Records, image_size: tuple[int, int]):
         self._records, self._size = records, image_size
@@ -50,51 +71,37 @@ class Decoder:
         return np.stack([decode(self._records.encoded(i), self._size) for i in indices])
 
 
-def decode(encoded: bytes, image_size: tuple[int, int]) -> np.ndarray:
-    """An image file as RGB [H, W, 3] uint8, resized by antialiased bicubic interpolation."""
-    height, width = image_size
-    with Image.open(io.BytesIO(encoded)) as image:
-        image = image.convert("RGB")
-    if image.size != (width, height):
-        image = image.resize((width, height), Image.Resampling.BICUBIC)
-    return np.asarray(image)
-
-
 def fits_in_memory(images: int, image_size: tuple[int, int]) -> bool:
-    """Whether that many decoded images leave half of the free memory alone."""
+    """Tells whether that many decoded images take at most half of the free memory."""
     height, width = image_size
     needed = images * height * width * 3
     return needed <= SHARE_OF_MEMORY * psutil.virtual_memory().available
 
 
 class Split:
-    """Labelled images of one split.
+    """The labelled images of one split: `dpeformer_jax.base.interfaces.LabelledImages`.
 
-    identities, cameras: [M] as the data set numbers them; paths: M file names.
-    labels: [M] identities as 0..C-1 in sorted order; sides: [M] row of the camera in the side
-    information embedding, -1 for one that was not in training.
+    labels: [M] int32, identities as 0..C-1 in sorted order; paths: M file names.
     """
 
-    def __init__(self, name: str, records: Records, sides: np.ndarray, loading: Loading):
+    def __init__(self, name: str, records: Records, cameras: Cameras, loading: Loading):
         self.identities, self.cameras = records.identities, records.cameras
+        self.camera_names, self.camera_rows = cameras
         self.paths = records.paths
         self.labels = np.unique(self.identities, return_inverse=True)[1].astype(np.int32)
-        self.sides = sides
         self._name, self._records, self._loading = name, records, loading
 
-    def batches(self, plan: np.ndarray) -> Iterator[Batch]:
-        """Batches of the images at plan [S, B]: image [B, H, W, 3], label [B], camera [B]."""
-        pixels = self.pixels
-        return iter(self._in_workers(plan, lambda row: {"image": pixels[row], **self._told(row)}))
+    def __len__(self) -> int:
+        return len(self.identities)
 
-    def indices(self, plan: np.ndarray) -> Iterator[Batch]:
-        """The same with index [B] in the place of the image, for one who has the pixels."""
-        return ({"index": row.astype(np.int32), **self._told(row)} for row in plan)
+    def batches(self, plan: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields the images at the indices [S, B], a row at a time: uint8 [B, H, W, 3]."""
+        return iter(self._in_workers(plan, self.pixels.__getitem__))
 
     @cached_property
     def pixels(self) -> np.ndarray | Decoder:
-        """Decoded images [M, H, W, 3], by index; where none are kept each is decoded when asked."""
-        shape = (len(self.identities), *self._loading.image_size, 3)
+        """Returns all images [M, H, W, 3]; without a cache each is decoded when indexed."""
+        shape = (len(self), *self._loading.image_size, 3)
         if self._loading.cache == "none":
             return Decoder(self._records, self._loading.image_size)
         if self._loading.cache == "file":
@@ -106,27 +113,26 @@ class Split:
         return pixels
 
     def _decoded(self) -> Iterator[np.ndarray]:
-        """All images in order, in pieces."""
-        total, decoder = len(self.identities), Decoder(self._records, self._loading.image_size)
-        pieces = np.array_split(np.arange(total), -(-total // DECODED_AT_ONCE))
-        with tqdm(total=total, desc=f"decoding {self._name}", unit="image", disable=None) as bar:
+        """Yields all images in order, in pieces."""
+        decoder = Decoder(self._records, self._loading.image_size)
+        pieces = np.array_split(np.arange(len(self)), -(-len(self) // DECODED_AT_ONCE))
+        bar = tqdm(total=len(self), desc=f"decoding {self._name}", unit="image", disable=None)
+        with bar:
             for images in self._in_workers(pieces, decoder.__getitem__):
                 yield images
                 bar.update(len(images))
 
     @property
     def _content(self) -> str:
-        """A name for the decoded images: SHA-256 of all that they follow from."""
+        """Returns a name for the decoded images: SHA-256 of all that determines them."""
         libraries = PIL.__version__, features.version("jpg")
-        told = hashlib.sha256(f"{DECODING} {libraries} {self._loading.image_size}".encode())
-        for digest in self._records.digests:
-            told.update(digest)
-        return told.hexdigest()
+        digest = hashlib.sha256(f"{DECODING} {libraries} {self._loading.image_size}".encode())
+        for of_file in self._records.digests:
+            digest.update(of_file)
+        return digest.hexdigest()
 
-    def _told(self, row: np.ndarray) -> Batch:
-        return {"label": self.labels[row], "camera": self.sides[row]}
-
-    def _in_workers(self, rows, work) -> grain.DatasetIterator:
+    def _in_workers(self, rows: Sequence, work: Callable) -> grain.DatasetIterator:
+        """Calls `work` on each row in threads or processes and keeps the order of the rows."""
         threads = self._loading.threads
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * threads)
         dataset = grain.MapDataset.source(rows).map(work).to_iter_dataset(options)
@@ -138,7 +144,7 @@ class Split:
 
 @dataclasses.dataclass(frozen=True)
 class Sampling:
-    """P x K sampling: identities a batch (P), images of each (K), seed."""
+    """P x K sampling: identities a batch (P), images of each (K), and the seed."""
 
     identities_per_batch: int
     images_per_identity: int
@@ -153,7 +159,7 @@ class TrainingSplit(Split):
         self._sampling = sampling
 
     def plan(self, epoch: int) -> np.ndarray:
-        """Indices [S, P * K] of the batches of an epoch, counted from 1."""
+        """Returns the indices [S, P * K] of an epoch's batches; epochs count from 1."""
         s = self._sampling
         return sampling_plan(
             self.labels, s.identities_per_batch, s.images_per_identity, s.seed, epoch

@@ -1,4 +1,4 @@
-"""The P x K sampling plan: which images make up which batch of an epoch."""
+"""Plans the P x K batches of an epoch."""
 
 import numpy as np
 
@@ -10,9 +10,9 @@ def sampling_plan(
     seed: int,
     epoch: int,
 ) -> np.ndarray:
-    """Batches of P identities with K images each; a pure function of its arguments.
+    """Returns batches of P identities with K images each; the same for the same arguments.
 
-    The images of each identity are shuffled and cut into groups of K; what is left over waits for
+    The images of each identity are shuffled and cut into groups of K; left-over images wait for
     another epoch. Batches draw P identities that still have a group, until fewer than P have one.
     An identity with fewer than K images gives one group drawn with replacement.
 

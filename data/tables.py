@@ -1,21 +1,22 @@
-"""Text files that list things: tables with named columns, and plain lists."""
+"""Reads text files: tables with named columns, and plain lists."""
 
 import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data.errors import DataError
+from dpeformer_jax.base.errors import UserError
 
 Row = dict[str, str]
 
 
 def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
-    """Rows of a comma-separated table with their line numbers; empty rows are passed over.
+    """Yields the line number and the cells of each row of a comma-separated table.
 
-    Columns are known by the first line, in any case and order; others than `columns` may be there.
+    The first line names the columns, in any case and order, `columns` among them. Empty rows are
+    passed over.
 
     Raises:
-        DataError: no such file, no text, or a column that is missing.
+        UserError: the file is missing, is not text or lacks a column.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -27,26 +28,26 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
                 if any(row[name].strip() for name in columns):
                     yield reader.line_num, {name: row[name].strip() for name in columns}
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
+        raise UserError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
     except (OSError, csv.Error) as error:
-        raise DataError(
+        raise UserError(
             f"{path} cannot be read as a table with the columns {','.join(columns)}: {error}"
         ) from error
 
 
 def read_list(path: Path) -> list[str]:
-    """Lines of a text file, without empty ones.
+    """Returns the lines of a text file without the empty ones.
 
     Raises:
-        DataError: no such file, no text, or nothing in it.
+        UserError: the file is missing, is not text or is empty.
     """
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+        raise UserError(f"{path} cannot be read: {error}") from error
     lines = [line for line in lines if line]
     if not lines:
-        raise DataError(f"{path} is empty")
+        raise UserError(f"{path} is empty")
     return lines
 
 
@@ -55,7 +56,7 @@ def _check_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> 
         comma = (
             "; separate them by commas" if len(found) == 1 and set(";\t") & set(found[0]) else ""
         )
-        raise DataError(
+        raise UserError(
             f"{path} has no column {', '.join(missing)}: its first line must name "
             f"{','.join(columns)} and reads {','.join(found) or 'nothing'}{comma}"
         )

@@ -1,76 +1,77 @@
-"""What is in the data sets of a config, against what was published: --mode=verify_data."""
+"""Examines the data sets of a config and compares them with the published counts."""
 
-import io
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
-from ml_collections import ConfigDict
-from PIL import Image
 from tqdm import tqdm
 
 from data.builder import Counts, Records
 from data.counts import COLUMNS, table
-from data.dataset import cameras_of, check_test, check_training, sources_of
-from data.errors import DataError, some
-from data.prepared import PreparedSet
+from data.dataset import cameras_of, check_test, check_training, specs_of
+from data.opened_dataset import OpenedDataset
+from data.settings import DataSettings
+from dpeformer_jax.base.errors import UserError, some
+from dpeformer_jax.base.pictures import size_of
 
 Report = dict[str, Any]
 
 NO_IMAGE = "no image of the identity in the gallery"
-SAME_CAMERA = "camera rule: all of the identity's gallery images are of the query's own camera"
+SAME_CAMERA = "camera rule: all gallery images of the identity are from the query's own camera"
 
 
-def verify(fields: ConfigDict, tests: Sequence[str], identities_per_batch: int) -> Report:
-    """Looks at every image of the training and test sets.
+def verify(settings: DataSettings, tests: Sequence[str], identities_per_batch: int) -> Report:
+    """Examines every image of the training and test sets.
 
     Args:
-        fields: `config.data`; tests: `config.eval.datasets`.
+        settings: `config.data`.
+        tests: `config.eval.datasets`.
         identities_per_batch: P of the P x K batches of training.
 
     Returns:
-        {"datasets": [a report a set], "problems": [what makes scores wrong, a sentence each]}.
+        {"datasets": [one report a data set], "problems": [one sentence for each thing that makes
+        scores wrong]}.
 
     Raises:
-        DataError: a data set that cannot be read at all.
+        UserError: a data set cannot be read at all.
     """
-    training, testing = sources_of(fields, tests)
+    training, testing = specs_of(settings, tests)
     sets = {
-        source: PreparedSet(source, fields.data_dir, allow_other_counts=True)
-        for source in dict.fromkeys([*training, *testing])
+        spec: OpenedDataset(spec, settings.data_dir, allow_other_counts=True)
+        for spec in dict.fromkeys([*training, *testing])
     }
-    trained = [sets[source] for source in training]
-    tested = [sets[source] for source in testing]
-    reports = [examine(prepared) for prepared in sets.values()]
-    problems = [p for prepared in sets.values() for p in _own_problems(prepared, fields)]
+    trained = [sets[spec] for spec in training]
+    tested = [sets[spec] for spec in testing]
+    reports = [examine(opened) for opened in sets.values()]
+    problems = [p for opened in sets.values() for p in _own_problems(opened, settings)]
     problems += _refused(trained, tested, identities_per_batch)
-    for prepared in trained:
+    for opened in trained:
         for other in tested:
-            problems += _shared_images(prepared, other, ("query", "gallery"))
-    for prepared, other in combinations(trained, 2):
-        problems += _shared_images(prepared, other, ("train",))
+            problems += _shared_images(opened, other, ("query", "gallery"))
+    for opened, other in combinations(trained, 2):
+        problems += _shared_images(opened, other, ("train",))
     return {"datasets": reports, "problems": problems}
 
 
-def examine(prepared: PreparedSet) -> Report:
-    """The report of one data set; plain numbers, texts, lists and dicts."""
-    splits = prepared.splits
+def examine(opened: OpenedDataset) -> Report:
+    """Returns the report of one data set: plain numbers, texts, lists and dicts."""
+    splits = opened.splits
     report: Report = {
-        "name": prepared.title,
-        "root": prepared.source.root,
-        "fingerprint": prepared.fingerprint,
-        "published": {split: counts._asdict() for split, counts in prepared.published.items()},
-        "found": {split: _plain(counts) for split, counts in prepared.found.items()},
-        "other_counts": [str(difference) for difference in prepared.differences],
-        "unreadable": prepared.skipped,
+        "name": opened.title,
+        "root": opened.spec.root,
+        "fingerprint": opened.fingerprint,
+        "published": {split: counts._asdict() for split, counts in opened.published.items()},
+        "found": {s: dict(zip(COLUMNS, c, strict=False)) for s, c in opened.found.items()},
+        "other_counts": [str(difference) for difference in opened.differences],
+        "unreadable": opened.skipped,
         "splits": {split: _describe(split, records) for split, records in splits.items()},
         "same_bytes_within": {split: _repeats(records) for split, records in splits.items()},
         "same_bytes_across": _across(splits, lambda records: records.digests),
         "same_names_across": _across(splits, _base_names),
         "one_camera": _one_camera(splits),
-        "training_identities_in_test": prepared.trained_and_tested,
+        "training_identities_in_test": opened.trained_and_tested,
     }
     if "query" in splits and "gallery" in splits:
         report["queries"] = _queries(splits["query"], splits["gallery"])
@@ -78,7 +79,7 @@ def examine(prepared: PreparedSet) -> Report:
 
 
 def as_text(report: Report) -> str:
-    """The report for people."""
+    """Formats the report for people."""
     sections = [_section(part) for part in report["datasets"]]
     problems = report["problems"]
     closing = "\n".join(f"problem: {problem}" for problem in problems) or "no problem found"
@@ -86,20 +87,14 @@ def as_text(report: Report) -> str:
 
 
 def _describe(split: str, records: Records) -> Report:
-    sizes = []
-    for index in tqdm(range(len(records)), desc=f"sizes of {split}", unit="image", disable=None):
-        with Image.open(io.BytesIO(records.encoded(index))) as image:
-            sizes.append(image.size)
+    bar = tqdm(range(len(records)), desc=f"sizes of {split}", unit="image", disable=None)
+    sizes = [size_of(records.encoded(index)) for index in bar]
     widths, heights = zip(*sizes, strict=True)
     return {
         "images_per_identity": _spread(np.unique(records.identities, return_counts=True)[1]),
         "height": _spread(heights),
         "width": _spread(widths),
     }
-
-
-def _plain(counts: Counts) -> Report:
-    return {what: getattr(counts, what) for what in COLUMNS}
 
 
 def _spread(numbers: Sequence[int] | np.ndarray) -> dict[str, float]:
@@ -111,7 +106,7 @@ def _spread(numbers: Sequence[int] | np.ndarray) -> dict[str, float]:
 
 
 def _repeats(records: Records) -> list[str]:
-    """Files whose bytes are those of an earlier one."""
+    """Lists the files whose bytes equal those of an earlier file."""
     first: dict[bytes, str] = {}
     return [
         f"{path} = {first[digest]}"
@@ -121,7 +116,7 @@ def _repeats(records: Records) -> list[str]:
 
 
 def _across(splits: dict[str, Records], key: Callable[[Records], list]) -> dict[str, list[str]]:
-    """The files of the first split of each pair whose `key` is in the second too."""
+    """Lists, for each pair of splits, the files of the first whose `key` is in the second too."""
     found = {}
     for one, other in combinations(splits, 2):
         known = dict(zip(key(splits[other]), splits[other].paths, strict=True))
@@ -138,7 +133,7 @@ def _base_names(records: Records) -> list[str]:
 
 
 def _one_camera(splits: dict[str, Records]) -> dict[str, list[int]]:
-    """Identities that one camera alone has seen, in training and in query and gallery together."""
+    """Lists the identities of one camera, in training and in query and gallery together."""
     halves: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     for split, records in splits.items():
         for identity, cameras in cameras_of(records).items():
@@ -150,7 +145,7 @@ def _one_camera(splits: dict[str, Records]) -> dict[str, list[int]]:
 
 
 def _queries(query: Records, gallery: Records) -> Report:
-    """Which queries have no match left in the gallery, and by which rule."""
+    """Lists the queries that have no match left in the gallery, each with the reason."""
     cameras = cameras_of(gallery)
     unmatched = {}
     for path, identity, camera in zip(query.paths, query.identities, query.cameras, strict=True):
@@ -161,39 +156,40 @@ def _queries(query: Records, gallery: Records) -> Report:
     return {"images": len(query), "used": len(query) - len(unmatched), "without_match": unmatched}
 
 
-def _own_problems(prepared: PreparedSet, fields: ConfigDict) -> Iterator[str]:
-    name = prepared.title
-    certain = [difference for difference in prepared.differences if difference.certain]
-    if certain and not fields.allow_other_counts:
-        yield f"{name}: {len(certain)} counts are not the published ones. {prepared.likely_cause}"
-    if prepared.skipped and fields.on_bad_image == "error":
-        yield f"{name}: {len(prepared.skipped)} unreadable files"
-    if both := prepared.trained_and_tested:
+def _own_problems(opened: OpenedDataset, settings: DataSettings) -> Iterator[str]:
+    """Yields the problems of one data set by itself."""
+    name = opened.title
+    certain = [difference for difference in opened.differences if difference.certain]
+    if certain and not settings.allow_other_counts:
+        yield f"{name}: {len(certain)} counts differ from the published ones. {opened.likely_cause}"
+    if opened.skipped and settings.on_bad_image == "error":
+        yield f"{name}: {len(opened.skipped)} unreadable files"
+    if both := opened.trained_and_tested:
         yield f"{name}: {len(both)} identities are in training and in test: {some(both)}"
 
 
 def _refused(
-    trained: Sequence[PreparedSet], tested: Sequence[PreparedSet], identities_per_batch: int
+    trained: Sequence[OpenedDataset], tested: Sequence[OpenedDataset], identities_per_batch: int
 ) -> Iterator[str]:
-    """What training and scoring would stop at."""
-    for prepared in trained:
-        if "train" in prepared.splits:
+    """Yields the errors that training and scoring would stop with."""
+    for opened in trained:
+        if "train" in opened.splits:
             try:
-                check_training(prepared.splits["train"].identities, identities_per_batch)
-            except DataError as error:
-                yield f"{prepared.title}: {error}"
-    for prepared in tested:
-        if "query" in prepared.splits and "gallery" in prepared.splits:
+                check_training(opened.splits["train"].identities, identities_per_batch)
+            except UserError as error:
+                yield f"{opened.title}: {error}"
+    for opened in tested:
+        if "query" in opened.splits and "gallery" in opened.splits:
             try:
-                check_test(prepared.splits["query"], prepared.splits["gallery"])
-            except DataError as error:
-                yield f"{prepared.title}: {error}"
+                check_test(opened.splits["query"], opened.splits["gallery"])
+            except UserError as error:
+                yield f"{opened.title}: {error}"
 
 
 def _shared_images(
-    trained: PreparedSet, other: PreparedSet, splits: Sequence[str]
+    trained: OpenedDataset, other: OpenedDataset, splits: Sequence[str]
 ) -> Iterator[str]:
-    """Images of `other` that `trained` has in its training split, byte for byte."""
+    """Yields how many images of `other` the training split of `trained` holds byte for byte."""
     known = set(trained.splits["train"].digests) if "train" in trained.splits else set()
     for split in splits:
         digests = other.splits[split].digests if split in other.splits else []
@@ -213,8 +209,8 @@ def _section(report: Report) -> str:
     lines += [f"fingerprint {report['fingerprint']}", table(published, found)]
     lines += [f"other than published: {difference}" for difference in report["other_counts"]]
     lines.append(f"{'':10}{'images an identity':>22}{'height':>22}{'width':>22}")
-    for split, told in report["splits"].items():
-        cells = (f"{s['min']} / {s['median']:g} / {s['max']}" for s in told.values())
+    for split, spreads in report["splits"].items():
+        cells = (f"{s['min']} / {s['median']:g} / {s['max']}" for s in spreads.values())
         lines.append(f"{split:10}" + "".join(f"{cell:>22}" for cell in cells))
     lines.append("(min / median / max)")
     lines.append(f"unreadable files: {len(report['unreadable'])}")
@@ -225,8 +221,8 @@ def _section(report: Report) -> str:
         ("file name also in the other split", "same_names_across"),
         ("identities seen by one camera only", "one_camera"),
     ):
-        told = "; ".join(f"{where} {len(found)}" for where, found in report[key].items())
-        lines.append(f"{title}: {told}")
+        numbers = "; ".join(f"{where} {len(found)}" for where, found in report[key].items())
+        lines.append(f"{title}: {numbers}")
         lines += [f"  {where}: {some(found)}" for where, found in report[key].items() if found]
     both = report["training_identities_in_test"]
     lines.append(f"identities in training and in test: {len(both)}")
@@ -239,5 +235,5 @@ def _query_lines(queries: Report) -> Iterator[str]:
     without = queries["without_match"]
     yield f"queries: {queries['used']} of {queries['images']} have a match left"
     for rule, number in Counter(without.values()).items():
-        paths = [path for path, of in without.items() if of == rule]
+        paths = [path for path, reason in without.items() if reason == rule]
         yield f"  {number} without: {rule}: {some(paths)}"

@@ -1,6 +1,7 @@
 """Fixtures: a small folder of pictures, a small drawn data set, compiling each program once."""
 
 import importlib
+import logging
 import os
 import zlib
 from pathlib import Path
@@ -10,9 +11,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs.default import get_config
 from data.builder import Counts, prepare
 from data.builders.rendered_reid import RenderedConfig, RenderedReid
+from data.settings import DataSettings
+from dpeformer_jax.base.command import LOGGERS
 
 MARKET = {
     "bounding_box_train": (
@@ -40,6 +42,17 @@ def compilation_cache(tmp_path_factory):
     for name, value in settings.items():
         jax.config.update(name, value)
         os.environ[name.upper()] = str(value)
+
+
+@pytest.fixture(autouse=True)
+def log(caplog):
+    """Tests read the project's log by caplog, also after one that ran a command's own set-up."""
+    for name in LOGGERS:
+        caplog.set_level(logging.INFO, name)
+    yield caplog
+    for name in LOGGERS:
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
 
 
 def needed(name):
@@ -81,14 +94,14 @@ def market(tmp_path, write_image):
 
 
 @pytest.fixture
-def fields(market, tmp_path):
-    """`config.data` for the folder `market`."""
-    fields = get_config().data
-    fields.builder = "reid_folder"
-    fields.root = str(market)
-    fields.data_dir = str(tmp_path / "prepared")
-    fields.image_size = (32, 16)
-    return fields
+def settings(market, tmp_path):
+    """The settings that read the folder `market`."""
+    return DataSettings(
+        builder="reid_folder",
+        root=str(market),
+        data_dir=str(tmp_path / "prepared"),
+        image_size=(32, 16),
+    )
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs.default import get_config
 from data.catalog import builder_of
-from data.errors import DataError
-from data.source import Source
+from data.dataset_spec import DatasetSpec
+from data.settings import DataSettings
+from dpeformer_jax.base.errors import UserError
 
 DUKE = """
     bounding_box_train/0001_c2_f0046182.jpg   bounding_box_train/0001_c5_f0051341.jpg
@@ -251,18 +251,18 @@ OF_FOLDERS = {
 }
 
 
-def source_of(title, root):
+def spec_of(title, root):
     builder, _, variant = title.partition("/")
-    return Source(builder, variant, str(root), get_config().data.pattern)
+    return DatasetSpec(builder, variant, str(root), DataSettings().pattern)
 
 
 def scan(title, root):
-    source = source_of(title, root)
-    return builder_of(source).scan(source)
+    spec = spec_of(title, root)
+    return builder_of(spec).scan(spec)
 
 
 def error_of(title, root):
-    with pytest.raises(DataError) as error:
-        source = source_of(title, root)
-        builder_of(source).configure(source)
+    with pytest.raises(UserError) as error:
+        spec = spec_of(title, root)
+        builder_of(spec).configure(spec)
     return str(error.value)

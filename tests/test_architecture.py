@@ -1,43 +1,41 @@
-"""Imports point one way."""
+"""Imports point one way, and what is slow to load is loaded where it is used."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-# Which modules of ours a room may import; a room may always import its own parts.
+PACKAGE = "dpeformer_jax"
+# What each room may import of ours besides itself: docs/architecture.md.
 ALLOWED = {
-    "dpeformer_jax/model": (),
-    "dpeformer_jax/retrieval": (
-        "dpeformer_jax.model",
-        "dpeformer_jax.devices",
-        "dpeformer_jax.errors",
-        "dpeformer_jax.files",
-    ),
-    "dpeformer_jax/training": (
-        "dpeformer_jax.model",
-        "dpeformer_jax.retrieval",
-        "dpeformer_jax.checkpoint",
-        "dpeformer_jax.weights",
-        "dpeformer_jax.pretrained",
-        "dpeformer_jax.devices",
-        "dpeformer_jax.processes",
-        "dpeformer_jax.errors",
-        "dpeformer_jax.files",
-        "dpeformer_jax.validation",
-    ),
-    "dpeformer_jax/conversion": ("dpeformer_jax.model", "dpeformer_jax.errors"),
-    "data": (),
-    "configs": (),
+    "dpeformer_jax/base": (),
+    "dpeformer_jax/runtime": ("base",),
+    "dpeformer_jax/model": ("base",),
+    "dpeformer_jax/features.py": ("model", "runtime", "base"),
+    "dpeformer_jax/checkpoint": ("model", "runtime", "base"),
+    "dpeformer_jax/conversion": ("checkpoint", "model", "base"),
+    "dpeformer_jax/training": ("features", "checkpoint", "model", "runtime", "base"),
+    "dpeformer_jax/retrieval": ("features", "checkpoint", "model", "runtime", "base"),
+    "dpeformer_jax/extractor.py": ("features", "checkpoint", "model", "runtime", "base"),
+    "data": ("base",),
 }
-OURS = ("dpeformer_jax", "data", "configs", "main", "convert_weights")
-BANNED = ("tensorflow", "torch", "absl", "clu")
+OURS = (PACKAGE, "data", "configs", "main", "convert_weights", "benchmarks", "tests")
+TORCH = ("torch", "timm", "safetensors", "torchvision")
+TORCH_FILE = ROOT / "dpeformer_jax/conversion/torch_files.py"
 
 
-def imported(path: Path) -> set[str]:
+def files_of(room: str) -> list[Path]:
+    path = ROOT / room
+    return [path] if path.suffix else sorted(path.rglob("*.py"))
+
+
+def imported(nodes) -> set[str]:
+    """The modules that a tree of code imports, with the names taken from them."""
     modules = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes:
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -45,28 +43,97 @@ def imported(path: Path) -> set[str]:
     return modules
 
 
+def anywhere(path: Path) -> set[str]:
+    """Lazy imports inside functions count too."""
+    return imported(ast.walk(ast.parse(path.read_text())))
+
+
+def top(modules: set[str]) -> set[str]:
+    return {module.split(".")[0] for module in modules}
+
+
 @pytest.mark.parametrize("room", ALLOWED)
 def test_a_room_imports_only_what_it_may(room):
-    own = room.replace("/", ".")
-    for path in (ROOT / room).rglob("*.py"):
-        for module in imported(path):
-            if module.split(".")[0] in OURS:
-                assert module.startswith((own, *ALLOWED[room])), f"{path} imports {module}"
+    own = room.removesuffix(".py").replace("/", ".")
+    allowed = (own, *(f"{PACKAGE}.{name}" for name in ALLOWED[room]))
+    files = files_of(room)
+    assert files
+    for path in files:
+        wrong = {
+            module
+            for module in anywhere(path)
+            if module.split(".")[0] in OURS
+            and not any(f"{module}.".startswith(f"{name}.") for name in allowed)
+        }
+        assert not wrong, f"{path} imports {wrong}"
 
 
-@pytest.mark.parametrize("room", ["dpeformer_jax", "data"])
-def test_no_tensorflow_torch_or_flags(room):
-    for path in (ROOT / room).rglob("*.py"):
-        for module in imported(path):
-            assert module.split(".")[0] not in BANNED, f"{path} imports {module}"
+def test_every_file_of_the_package_belongs_to_a_room():
+    rooms = [set(files_of(room)) for room in ALLOWED]
+    left = set(files_of(PACKAGE)) - set().union(*rooms) - {ROOT / PACKAGE / "__init__.py"}
+    assert not left
 
 
 def test_the_package_never_imports_the_harness():
-    for path in (ROOT / "dpeformer_jax").rglob("*.py"):
-        for module in imported(path):
-            assert module.split(".")[0] not in ("data", "configs", "main"), f"{path}: {module}"
+    for path in files_of(PACKAGE):
+        assert not top(anywhere(path)) & {"data", "configs", "main", "absl", "ml_collections"}, path
 
 
-def test_metrics_are_numpy_only():
-    modules = imported(ROOT / "dpeformer_jax/retrieval/metrics.py")
-    assert modules <= {"dataclasses", "collections.abc.Callable", "numpy"}
+def test_base_has_no_jax():
+    for path in files_of("dpeformer_jax/base"):
+        assert not top(anywhere(path)) & {"jax", "flax", "optax", "orbax"}, path
+
+
+@pytest.mark.parametrize("room", [PACKAGE, "data", "configs"])
+def test_no_tensorflow(room):
+    for path in files_of(room):
+        assert not top(anywhere(path)) & {"tensorflow", "clu"}, path
+
+
+@pytest.mark.parametrize("room", [PACKAGE, "data", "configs", "main.py", "convert_weights.py"])
+def test_torch_is_imported_by_one_file_and_lazily(room):
+    for path in files_of(room):
+        if path == TORCH_FILE:
+            continue
+        assert not top(anywhere(path)) & set(TORCH), path
+
+
+def test_the_one_file_imports_torch_within_functions():
+    tree = ast.parse(TORCH_FILE.read_text())
+    assert "torch" in top(imported(ast.walk(tree)))
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    inside = {node for function in functions for node in ast.walk(function)}
+    assert not top(imported(set(ast.walk(tree)) - inside)) & set(TORCH)
+
+
+def test_the_package_does_not_print():
+    for room in (PACKAGE, "data"):
+        for path in set(files_of(room)) - set(files_of("data/occluders")):
+            called = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call)]
+            printed = [n for n in called if isinstance(n.func, ast.Name) and n.func.id == "print"]
+            to_stderr = [n for n in printed if {k.arg for k in n.keywords} >= {"file"}]
+            assert printed == to_stderr, path
+
+
+LOADED = "import sys; import {}; print(*(name for name in {!r} if name in sys.modules))"
+
+
+def loaded(module: str, *names: str) -> list[str]:
+    """Which of the names a process has loaded that imports the module."""
+    command = [sys.executable, "-c", LOADED.format(module, names)]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("module", "names"),
+    [
+        ("dpeformer_jax.base.pictures", ("jax", "flax", "torch")),
+        ("data.listing", ("jax", "flax", "torch", "tensorflow")),
+        ("dpeformer_jax.extractor", (*TORCH, "tensorflow", "tensorflow_datasets")),
+        ("main", (*TORCH, "tensorflow")),
+    ],
+)
+def test_what_a_process_loads(module, names):
+    assert loaded(module, *names) == []

@@ -1,4 +1,4 @@
-"""The programs behind docs/performance.md."""
+"""Tests the programs behind docs/performance.md."""
 
 import json
 import math
@@ -40,7 +40,7 @@ def line(**fields):
 
 @pytest.fixture
 def hurried(monkeypatch):
-    """Measurements of one call each."""
+    """Makes each measurement a single call without a pause."""
     monkeypatch.setattr(measure, "SHORTEST", 1e-9)
     monkeypatch.setattr(measure, "PAUSE", 0)
 
@@ -56,7 +56,7 @@ def test_the_work_of_a_vit_is_counted():
 
 
 class Told:
-    """A program that says how long its calls take, after those that compile and count."""
+    """A program with given times, after its two calls that compile and count."""
 
     def __init__(self, *seconds):
         self._seconds = [seconds[0], seconds[0], *seconds]

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +13,24 @@ import pytest
 
 from data.builder import SPLITS, Records, prepare
 from data.builders.reid_folder import ReidFolder
-from data.source import Source
+from data.dataset_spec import DatasetSpec
 
 LOAD = """
 import json, sys
-from configs.default import get_config
 from data.dataset import load_dataset
 from data.pipeline import Sampling
-fields = get_config().data
-fields.builder, fields.root = "reid_folder", sys.argv[1]
-train = load_dataset(fields, (), Sampling(2, 2, 0)).train
+from data.settings import DataSettings
+settings = DataSettings(builder="reid_folder", root=sys.argv[1])
+train = load_dataset(settings, (), Sampling(2, 2, 0)).train
 batches = list(train.batches(train.plan(1)))
-print(json.dumps({"batches": len(batches), "tensorflow": "tensorflow" in sys.modules}))
+loaded = [name for name in ("tensorflow", "ml_collections") if name in sys.modules]
+print(json.dumps({"batches": len(batches), "loaded": loaded}))
 """
 
 
-def opened(fields):
-    source = Source("reid_folder", root=fields.root, pattern=fields.pattern)
-    return prepare(ReidFolder, fields.data_dir, config=ReidFolder.configure(source))
+def opened(settings):
+    spec = DatasetSpec("reid_folder", root=settings.root, pattern=settings.pattern)
+    return prepare(ReidFolder, settings.data_dir, config=ReidFolder.configure(spec))
 
 
 @pytest.fixture
@@ -41,14 +42,14 @@ def loaded_elsewhere(market, tmp_path):
     return json.loads(output.stdout.splitlines()[-1])
 
 
-def test_loading_needs_no_tensorflow_and_no_data_dir(loaded_elsewhere, tmp_path):
+def test_loading_needs_no_tensorflow_no_config_and_no_data_dir(loaded_elsewhere, tmp_path):
     assert loaded_elsewhere["batches"] > 0
-    assert not loaded_elsewhere["tensorflow"]
+    assert loaded_elsewhere["loaded"] == []
     assert list((tmp_path / "tfds" / "reid_folder").iterdir())
 
 
-def test_records_come_in_the_order_of_the_files(fields):
-    records = Records(opened(fields), "train")
+def test_records_come_in_the_order_of_the_files(settings):
+    records = Records(opened(settings), "train")
     assert len(records) == 9
     assert records.identities.tolist() == [11, 11, 11, 2, 2, 2, 2, 5, 5]
     assert records.cameras.tolist() == [1, 1, 3, 1, 1, 3, 3, 1, 3]
@@ -57,8 +58,8 @@ def test_records_come_in_the_order_of_the_files(fields):
     ]
 
 
-def test_every_split_is_stored(fields):
-    builder = opened(fields)
+def test_every_split_is_stored(settings):
+    builder = opened(settings)
     assert [len(Records(builder, split)) for split in SPLITS] == [9, 2, 5]
 
 
@@ -69,38 +70,39 @@ def held(records):
     return *numbers, records.paths, records.digests
 
 
-def test_records_tell_of_the_images_that_are_stored(fields):
-    records = Records(opened(fields), "train")
+def test_records_tell_of_the_images_that_are_stored(settings):
+    records = Records(opened(settings), "train")
     encoded = [records.encoded(index) for index in range(len(records))]
     assert records.digests == [hashlib.sha256(image).digest() for image in encoded]
-    files = [Path(fields.root, path).read_bytes() for path in records.paths]
+    files = [Path(settings.root, path).read_bytes() for path in records.paths]
     assert encoded == files
 
 
-def test_later_starts_read_no_image(fields, monkeypatch):
-    builder = opened(fields)
+def test_later_starts_read_no_image(settings, monkeypatch):
+    builder = opened(settings)
     first = held(Records(builder, "train"))
     monkeypatch.setattr(Records, "_rows", None)
     assert held(Records(builder, "train")) == first
 
 
-def test_data_that_were_prepared_without_an_index_get_one(fields):
-    builder = opened(fields)
+def test_data_that_were_prepared_without_a_label_cache_get_one(settings):
+    builder = opened(settings)
     first = held(Records(builder, "train"))
-    index = Path(builder.data_path) / "train.index.json"
-    index.unlink()
+    cache = Path(builder.data_path) / "train.index.json"
+    cache.unlink()
     assert held(Records(builder, "train")) == first
-    assert index.exists()
+    assert cache.exists()
 
 
-def test_a_prepared_data_set_is_not_prepared_again(fields, capsys):
-    opened(fields)
-    assert f"in {fields.data_dir}" in capsys.readouterr().out
-    opened(fields)
-    assert "preparing" not in capsys.readouterr().out
+def test_a_prepared_data_set_is_not_prepared_again(settings, caplog):
+    caplog.set_level("INFO", "data")
+    opened(settings)
+    assert f"in {settings.data_dir}" in caplog.text
+    caplog.clear()
+    opened(settings)
+    assert "preparing" not in caplog.text
 
 
-def test_the_home_folder_is_known_as_a_tilde(fields, tmp_path, monkeypatch):
+def test_the_home_folder_is_known_as_a_tilde(settings, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    fields.data_dir = "~/mine"
-    assert opened(fields).data_path.is_relative_to(tmp_path / "mine")
+    assert opened(replace(settings, data_dir="~/mine")).data_path.is_relative_to(tmp_path / "mine")

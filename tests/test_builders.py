@@ -2,12 +2,12 @@
 
 import layouts
 import pytest
-from layouts import error_of, scan, source_of
+from layouts import error_of, scan, spec_of
 
 from data.builders.msmt17 import MSMT17
 from data.builders.p_dukemtmc_reid import PDukeMTMCReID
 from data.catalog import BUILDERS
-from data.prepared import PreparedSet
+from data.opened_dataset import OpenedDataset
 
 
 def built(title, root, folder=None):
@@ -15,10 +15,10 @@ def built(title, root, folder=None):
 
     Every picture must be its file in `folder`, byte for byte; None: in the root.
     """
-    prepared = PreparedSet(source_of(title, root), str(root.parent / "prepared"), True)
-    assert not prepared.skipped
+    dataset = OpenedDataset(spec_of(title, root), str(root.parent / "prepared"), True)
+    assert not dataset.skipped
     lines = {}
-    for split, records in prepared.splits.items():
+    for split, records in dataset.splits.items():
         for index, path in enumerate(records.paths):
             assert records.encoded(index) == ((folder or root) / path).read_bytes()
         rows = zip(records.identities, records.cameras, records.paths, strict=True)
@@ -125,11 +125,11 @@ def test_occluded_duke_keeps_a_query_that_stands_in_the_gallery_too(tmp_path):
 
 @pytest.mark.parametrize("lists", ["", "Occluded_Duke"])
 def test_occluded_duke_by_lists_is_the_same_data_set(tmp_path, lists):
-    own = PreparedSet(
-        source_of("occluded_duke", layouts.occluded_duke(tmp_path)), str(tmp_path / "own"), True
+    own = OpenedDataset(
+        spec_of("occluded_duke", layouts.occluded_duke(tmp_path)), str(tmp_path / "own"), True
     )
-    listed = PreparedSet(
-        source_of("occluded_duke", layouts.occluded_duke_by_lists(tmp_path, lists)),
+    listed = OpenedDataset(
+        spec_of("occluded_duke", layouts.occluded_duke_by_lists(tmp_path, lists)),
         str(tmp_path / "listed"),
         True,
     )
@@ -294,7 +294,7 @@ def test_the_versions_of_msmt17_are_not_taken_for_each_other(tmp_path):
         (
             "0001/0001_019_10_0303noon_0284_2_ex.jpg 1",
             "0000/0000_003_01_0303morning_0006_0.jpg 0",
-            "stands twice in list_query.txt",
+            "is listed twice in list_query.txt",
         ),
     ],
 )
@@ -352,13 +352,13 @@ def test_a_table_is_read_row_by_row(tmp_path):
     ("old", "new", "told"),
     [
         ("camera,split", "place,split", "has no column camera"),
-        ("b/z.tif,20,1,query", "b/z.tif,17,1,query", "identity 17 stands in train and in query"),
-        ("a/y.JPG,21", "a/y.JPG,17", "identity 17 stands in train and in gallery"),
+        ("b/z.tif,20,1,query", "b/z.tif,17,1,query", "identity 17 is in train and in query"),
+        ("a/y.JPG,21", "a/y.JPG,17", "identity 17 is in train and in gallery"),
         ("c.bmp,20,2", "c.bmp,20,left", "line 5: camera 'left' is not a whole number"),
         ("c.bmp,20,2", "c.bmp,,2", "line 5: identity '' is not a whole number"),
         ("c.bmp,20,2,gallery", "c.bmp,20", "line 5: split '' is not one of train, query, gallery"),
         ("b/x.png", "b/y.png", "line 3: path 'b/y.png' is not a file in"),
-        ("b/x.png", "a/x.jpg", "line 3: a/x.jpg stands in line 2 too"),
+        ("b/x.png", "a/x.jpg", "line 3: a/x.jpg is in line 2 too"),
         ("1,query", "1,gallery", "has only one of query and gallery"),
     ],
 )

@@ -10,7 +10,7 @@ import pytest
 SHORTEST = "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"
 PROGRAM = """
 import jax
-from dpeformer_jax.compilation import keep_compiled
+from dpeformer_jax.runtime.compilation import keep_compiled
 keep_compiled()
 print(jax.jit(lambda x: x * 2 + 1)(3))
 """

@@ -1,9 +1,11 @@
-"""Weights of other programs: in, back, and what is refused. Real torch files."""
+"""Other programs' weights come in, ours go to torch, bad files are refused. Real torch files."""
 
+import dataclasses
 import hashlib
 import json
 import os
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,20 +17,22 @@ from flax.traverse_util import flatten_dict
 from toy import toy_weights
 
 import convert_weights
-from benchmarks import released
 from dpeformer_jax import Extractor
-from dpeformer_jax.conversion import formats, mapping, names
-from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.model.description import shapes_of
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.checkpoint.weights import load_weights, save_weights
+from dpeformer_jax.conversion import formats, incoming, mapping, names
+from dpeformer_jax.model.families import shapes_of
+from dpeformer_jax.model.spec import PRESETS
 from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
-from dpeformer_jax.weights import load_weights, save_weights
+from tests.parity import released
 
 ROOT = Path(__file__).parents[1]
+EARLIER = ROOT / "tests/earlier_versions/1/converted"
 
 
 @pytest.fixture
 def convert(monkeypatch, capsys):
-    """Runs the program in this process; returns what it printed, of a refusal its one paragraph."""
+    """Runs the command in this process; returns its output, or the one line of a refusal."""
 
     def run(source, target, *options, code=0):
         line = ["convert_weights.py", f"--source={source}", f"--target={target}", *options]
@@ -45,9 +49,9 @@ def convert(monkeypatch, capsys):
     return run
 
 
-def random_state(table, model, seed=0):
+def random_state(table, spec, seed=0):
     """Arrays under the names of a table, of the shapes that the network needs."""
-    rng, shapes, state = np.random.default_rng(seed), shapes_of(model), {}
+    rng, shapes, state = np.random.default_rng(seed), shapes_of(spec), {}
     for entry in table:
         ours = np.broadcast_to(np.float32(0), shapes[entry.path])[entry.slot]
         shape = entry.transform.theirs(ours).shape
@@ -58,8 +62,7 @@ def random_state(table, model, seed=0):
 @pytest.fixture
 def mu():
     """A state_dict in timm's layout of the "mu" network at 64 x 64, with its head."""
-    model = toy_weights((64, 64)).model
-    state = random_state(names.timm(VARIANTS["mu"]), model)
+    state = random_state(names.timm(VARIANTS["mu"]), toy_weights((64, 64)).spec)
     return state | {"head.weight": np.ones((10, 32), np.float32)}
 
 
@@ -151,8 +154,7 @@ def test_the_distilled_token_goes_with_its_position(torch, mu, save, convert, tm
 
 
 def test_googles_layout_becomes_what_timm_makes_of_it(torch, timm, save, convert, tmp_path):
-    model = toy_weights((64, 64)).model
-    google = random_state(names.vit_jax(VARIANTS["mu"]), model)
+    google = random_state(names.vit_jax(VARIANTS["mu"]), toy_weights((64, 64)).spec)
     head = {"head/kernel": np.ones((32, 10), np.float32), "head/bias": np.ones(10, np.float32)}
     np.savez(tmp_path / "google.npz", **google, **head)
     convert(tmp_path / "google.npz", tmp_path / "ours")
@@ -165,8 +167,8 @@ def test_googles_layout_becomes_what_timm_makes_of_it(torch, timm, save, convert
 
 @pytest.mark.parametrize("jigsaw", [True, False])
 def test_transreid_takes_the_block_that_was_trained(torch, save, convert, tmp_path, jigsaw):
-    model = toy_weights((256, 128), stride=12, sides=6).model
-    state = random_state(names.timm(VARIANTS["mu"], "base.", sides=True), model)
+    spec = toy_weights((256, 128), stride=12, sie_rows=6).spec
+    state = random_state(names.timm(VARIANTS["mu"], "base.", sides=True), spec)
     state |= {"classifier.weight": np.ones((5, 32)), "bottleneck.running_mean": np.ones(32)}
     last = {name for name in state if name.startswith(("base.blocks.1.", "base.norm."))}
     if jigsaw:  # a copy of the last block and norm, which the program trains in their place
@@ -176,13 +178,13 @@ def test_transreid_takes_the_block_that_was_trained(torch, save, convert, tmp_pa
             state[copy.replace("b1", "b2")] = state[name] + 0.2
     told = convert(save(state), tmp_path / "out", "--verify")
     assert "transreid: mu, images 256x128, stride 12" in told and "largest difference" in told
-    assert load_weights(tmp_path / "out").model["sides"] == 6
+    assert load_weights(tmp_path / "out").spec.sie_rows == 6
     found = flat_params(tmp_path / "out")["params/backbone/norm/bias"]
     np.testing.assert_array_equal(found, state["b1.1.bias" if jigsaw else "base.norm.bias"])
 
 
 def test_our_network_goes_to_torch_and_back_bitwise(torch, convert, tmp_path):
-    weights = toy_weights(sides=2)
+    weights = toy_weights(sie_rows=2)
     save_weights(tmp_path / "ours", weights)
     convert(tmp_path / "ours", tmp_path / "there.pth", "--to=torch")
     state = torch.load(tmp_path / "there.pth", weights_only=True)
@@ -193,6 +195,56 @@ def test_our_network_goes_to_torch_and_back_bitwise(torch, convert, tmp_path):
     assert_equal(flat_params(tmp_path / "back"), expected)
     convert(tmp_path / "there_memory.pth", tmp_path / "memory")
     np.testing.assert_array_equal(load_weights(tmp_path / "memory").memory, weights.memory)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_a_converted_network_computes_as_its_preset_says(torch, convert, tmp_path, preset):
+    save_weights(tmp_path / "ours", toy_weights())
+    convert(tmp_path / "ours", tmp_path / "there.pth", "--to=torch")
+    convert(tmp_path / "there.pth", tmp_path / "default")
+    convert(tmp_path / "there.pth", tmp_path / preset, f"--preset={preset}")
+    spec, default = (load_weights(tmp_path / name).spec for name in (preset, "default"))
+    assert spec == dataclasses.replace(default, **PRESETS[preset])
+    assert {name: getattr(spec, name) for name in PRESETS[preset]} == PRESETS[preset]
+    assert (spec == default) == (preset == "paper")
+
+
+def test_only_a_whole_dpeformer_network_takes_a_preset(torch, mu, save, convert, tmp_path):
+    save_weights(tmp_path / "ours", toy_weights())
+    convert(tmp_path / "ours", tmp_path / "there.pth", "--to=torch")
+    network = torch.load(tmp_path / "there.pth", weights_only=True)
+    del network["attention_global.2.Block.attn.q.weight"]
+    torch.save(network, tmp_path / "hole.pth")
+    for source in (save(mu), tmp_path / "there_memory.pth", tmp_path / "hole.pth"):
+        options = ("--preset=released", "--allow-missing=attn.q")
+        told = convert(source, tmp_path / "out", *options, code=2)
+        assert "only a whole DPEFormer network has presets" in told and source.name in told
+        assert not (tmp_path / "out").exists()
+    again = tmp_path / "again.pth"
+    told = convert(tmp_path / "ours", again, "--to=torch", "--preset=released", code=2)
+    assert "--preset=released" in told and not again.exists()
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+def test_what_an_earlier_version_converted_goes_to_torch_and_back(torch, convert, tmp_path, suffix):
+    earlier = load_weights(EARLIER)
+    convert(EARLIER, tmp_path / f"there{suffix}", "--to=torch")
+    convert(tmp_path / f"there{suffix}", tmp_path / "back")
+    back = load_weights(tmp_path / "back")
+    assert_equal(*(flatten_dict(x.variables, sep="/") for x in (back, earlier)))
+    assert (back.spec.variant, back.spec.parts) == (earlier.spec.variant, earlier.spec.parts)
+
+
+def test_importing_the_converter_loads_no_torch():
+    modules = [path.stem for path in (ROOT / "dpeformer_jax/conversion").glob("*.py")]
+    imports = [f"dpeformer_jax.conversion.{name}" for name in modules if name != "__init__"]
+    program = (
+        f"import sys, convert_weights, {', '.join(imports)}\n"
+        "print({'torch', 'safetensors', 'timm'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", program]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert result.stdout == "set()\n"
 
 
 def test_torch_names_are_those_of_the_released_program():
@@ -210,12 +262,12 @@ def test_torch_names_are_those_of_the_released_program():
 
 @pytest.mark.parametrize("kind", formats.FORMATS)
 def test_every_table_fills_the_network_and_is_its_own_inverse(kind):
-    model = toy_weights(sides=2 if kind in ("dpeformer", "transreid") else 0).model
-    table, shapes = formats.table_of(kind, model), shapes_of(model)
+    spec = toy_weights(sie_rows=2 if kind in ("dpeformer", "transreid") else 0).spec
+    table, shapes = formats.table_of(kind, spec), shapes_of(spec)
     covered = {entry.path for entry in table}
     whole = {p for p in shapes if kind == "dpeformer" or p.startswith("params/backbone/")}
     assert covered == whole
-    state = random_state(table, model)
+    state = random_state(table, spec)
     assert not any(mapping.compare(state, table, shapes, "-"))
     assert_equal(mapping.to_theirs(mapping.to_ours(state, table, shapes), table), state)
 
@@ -229,7 +281,7 @@ class RunsCode:
 
 
 def bad_files(torch, mu, tmp_path):
-    """name -> (file, words of the refusal)"""
+    """Writes bad files; returns each by name with words of its refusal."""
 
     def saved(name, state):
         torch.save(tensors(torch, state), tmp_path / name)
@@ -249,7 +301,7 @@ def bad_files(torch, mu, tmp_path):
     torch.save(torch.nn.Linear(2, 2), tmp_path / "module.pth")
     np.savez(tmp_path / "objects.npz", x=np.array([attack], object))
     qkv = "blocks.1.attn.qkv.weight"
-    wide = random_state(names.timm(VARIANTS["mu"]), toy_weights((64, 64)).model)
+    wide = random_state(names.timm(VARIANTS["mu"]), toy_weights((64, 64)).spec)
     wide["patch_embed.proj.weight"] = np.zeros((40, 3, 16, 16), np.float32)
     missing = {name: value for name, value in mu.items() if name != qkv}
     deep = mu | {"blocks.2.norm1.weight": np.ones(32, np.float32)}
@@ -331,8 +383,8 @@ def test_a_memory_bank_in_the_way_is_not_overwritten(torch, convert, tmp_path):
 
 
 def test_a_block_that_computes_more_is_refused(save, convert, tmp_path):
-    model = toy_weights((256, 128)).model
-    state = random_state(names.timm(VARIANTS["mu"], "base."), model)
+    spec = toy_weights((256, 128)).spec
+    state = random_state(names.timm(VARIANTS["mu"], "base."), spec)
     scaled = state | {"base.blocks.0.ls1.gamma": np.ones(32, np.float32)}
     assert "+base.blocks.0.ls1.gamma" in convert(save(scaled), tmp_path / "out", code=2)
 
@@ -346,7 +398,7 @@ def test_a_network_with_a_hole_is_not_extracted_from(torch, convert, tmp_path):
     torch.save(state, tmp_path / "hole.pth")
     told = convert(tmp_path / "hole.pth", tmp_path / "hole", "--allow-missing=attn.q")
     assert "not there: params/blending/q/kernel" in told
-    with pytest.raises(ConfigError, match="lacks params/blending/q/kernel"):
+    with pytest.raises(UserError, match="lacks params/blending/q/kernel"):
         Extractor.load(tmp_path / "hole")
 
 
@@ -359,9 +411,10 @@ def test_an_interrupted_conversion_leaves_what_was_there(mu, save, convert, tmp_
         save_weights(folder, weights)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(convert_weights, "save_weights", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    monkeypatch.setattr(incoming, "save_weights", interrupted)
+    with pytest.raises(SystemExit) as stopped:
         convert(source, target, "--overwrite")
+    assert stopped.value.code == 128 + signal.SIGINT
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source.pth"]
     assert_equal(flat_params(target), before)
 
@@ -418,8 +471,8 @@ def test_the_large_networks_shapes_fit(torch, timm, name):
             for key, value in timm.create_model(name, pretrained=False).state_dict().items()
         }
     theirs = {key: np.broadcast_to(np.float32(0.5), shape) for key, shape in shapes.items()}
-    weights = convert_weights.convert(theirs, "timm", None)
-    assert weights.model["variant"] == "l16" and weights.model["image_size"][0] == int(name[-3:])
+    spec = incoming.convert(theirs, "timm", None, print).spec
+    assert spec.variant == "l16" and spec.image_size[0] == int(name[-3:])
 
 
 @pytest.mark.slow

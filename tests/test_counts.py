@@ -35,11 +35,24 @@ def test_published_counts_that_are_found_make_no_difference():
 
 def test_each_other_count_is_a_difference():
     told = differences(PUBLISHED, found(train=(702, 15617, 7), gallery=(1109, 17661, 8)))
-    assert [(d.split, d.what, d.expected, d.found, d.certain) for d in told] == [
+    assert [(d.split, d.column, d.expected, d.found, d.certain) for d in told] == [
         ("train", "images", 15618, 15617, True),
         ("train", "cameras", 8, 7, True),
         ("gallery", "identities", 1110, 1109, False),
     ]
+
+
+def test_a_split_that_is_not_there_makes_no_difference():
+    tested = {split: counts for split, counts in found().items() if split != "train"}
+    assert not list(differences(PUBLISHED, tested))
+    told = likely_cause(PUBLISHED, tested | {"query": Counts(519, 2000, 8)}, {})
+    assert told.startswith("Files are missing (query)")
+
+
+def test_the_test_splits_of_another_data_set_name_it():
+    tested = {"query": Counts(702, 2228, 8), "gallery": Counts(1110, 17661, 8)}
+    told = likely_cause(PUBLISHED, tested, published_counts())
+    assert "These are the counts of dukemtmc_reid;" in told
 
 
 def test_a_difference_from_an_uncertain_figure_says_so():
@@ -66,7 +79,7 @@ def test_the_table_has_expected_and_found_side_by_side():
     [
         ({"train": (702, 9000, 8)}, "Files are missing (train)"),
         ({"train": (1, 1, 8), "query": (1, 1, 8)}, "Files are missing (train, query)"),
-        ({"query": (519, 2211, 8)}, "There are files too many (query)"),
+        ({"query": (519, 2211, 8)}, "There are too many files (query)"),
         ({"query": (518, 2210, 8)}, "renamed files?"),
         ({"train": (702, 9000, 8), "query": (519, 3000, 8)}, "another version of the data set?"),
     ],

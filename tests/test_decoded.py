@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data.decoded import mapped
-from data.errors import DataError
+from dpeformer_jax.base.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 SHAPE = (40, 4, 2, 3)
@@ -63,7 +63,7 @@ def test_a_killed_process_leaves_no_file_and_the_next_one_makes_it(tmp_path):
 def test_a_disk_without_room_is_told_and_leaves_nothing(tmp_path):
     process = start(tmp_path / "x.npy", 0, limit=500)
     _, told = process.communicate(timeout=60)
-    assert process.returncode == 1 and "DataError" in told
+    assert process.returncode == 1 and "UserError" in told
     assert "x.npy cannot be written" in told and "config.data.data_dir" in told
     assert [p.name for p in tmp_path.iterdir()] == ["x.lock"]
 
@@ -81,8 +81,8 @@ def test_an_error_of_the_images_is_not_one_of_the_file(tmp_path):
 def test_a_damaged_file_is_named_with_the_mend(tmp_path):
     path = tmp_path / "x.npy"
     path.write_bytes(b"no array")
-    with pytest.raises(DataError, match="x.npy cannot be read .*remove it"):
+    with pytest.raises(UserError, match="x.npy cannot be read .*remove it"):
         mapped(path, SHAPE, ())
     np.save(path, np.zeros((3, *SHAPE[1:]), np.uint8))
-    with pytest.raises(DataError, match=r"x.npy holds \(3, 4, 2, 3\), .*remove it"):
+    with pytest.raises(UserError, match=r"x.npy holds \(3, 4, 2, 3\), .*remove it"):
         mapped(path, SHAPE, ())

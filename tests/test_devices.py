@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dpeformer_jax.devices import data_mesh, prefetch
+from dpeformer_jax.runtime.devices import data_mesh, prefetch
 
 
 def test_prefetch_keeps_order_and_loses_nothing():

@@ -1,87 +1,103 @@
 """From a network and a test set to scores."""
 
 import json
-from functools import partial
 
-import numpy as np
 import pytest
-from toy import SIZE, ToyImages
-from variables import random_variables
+from toy import ToyImages, toy_spec, toy_tests, toy_variables
 
-from dpeformer_jax.devices import data_mesh
-from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.model.dpeformer import DPEFormer
-from dpeformer_jax.model.vit import VARIANTS
-from dpeformer_jax.retrieval.evaluate import FeatureExtractor, evaluate, table, write_report
-from dpeformer_jax.retrieval.rerank import rerank
-
-
-def network(batch_size, **changes):
-    model = DPEFormer(VARIANTS["mu"], stride=16, num_classes=4, min_patches=4, **changes)
-    variables = random_variables(model, np.zeros((1, *SIZE, 3)), np.zeros(1, np.int32))
-    return FeatureExtractor(model, data_mesh(), batch_size), variables
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.interfaces import TestSet
+from dpeformer_jax.features import FeaturePass
+from dpeformer_jax.model.families import build_network
+from dpeformer_jax.retrieval.evaluate import evaluate
+from dpeformer_jax.retrieval.report import table
+from dpeformer_jax.retrieval.rerank import Rerank
+from dpeformer_jax.runtime.devices import data_mesh
 
 
-def test_every_image_counts_once_whatever_the_batch():
-    images = ToyImages()
-    features = {}
-    for batch_size in (8, 7, 40):
-        extractor, variables = network(batch_size)
-        features[batch_size] = extractor(variables, images, "test")
-    for name in ("holistic", "parts", "concat"):
-        assert len(features[8][name]) == len(images.identities)
-        for batch_size in (7, 40):
-            np.testing.assert_allclose(features[batch_size][name], features[8][name], atol=1e-5)
-
-
-def test_features_have_length_1_and_concat_weighs_both_the_same():
-    extractor, variables = network(8)
-    features = extractor(variables, ToyImages(), "test")
-    for value in features.values():
-        np.testing.assert_allclose(np.linalg.norm(value, axis=1), 1, rtol=1e-5)
-    both = np.concatenate([features["holistic"], features["parts"]], axis=1) / np.sqrt(2)
-    np.testing.assert_allclose(features["concat"], both, rtol=1e-5)
+def scored(spec, test_sets, rerank=None, **options):
+    features = FeaturePass(build_network(spec), data_mesh(), 8, **options)
+    return evaluate(features, toy_variables(spec), spec, test_sets, rerank, {})
 
 
 def test_a_set_scored_against_itself_from_other_cameras_is_perfect():
-    extractor, variables = network(8)
     query, gallery = ToyImages(), ToyImages()
     gallery.cameras = gallery.cameras + 5
-    result = evaluate(extractor, variables, query, gallery)
+    result = scored(toy_spec(), [TestSet("toy", query, gallery)])["datasets"]["toy"]
     assert result["queries_used"] == 24 and result["queries_skipped"] == 0
     assert result["concat"]["rank1"] == 1.0
 
 
 def test_reranked_scores_stand_beside_the_plain_ones():
-    extractor, variables = network(8)
-    query, gallery = ToyImages(seed=1), ToyImages(seed=2)
-    scores = partial(evaluate, extractor, variables, query, gallery)
-    plain, both = scores(), scores(partial(rerank, k1=5, k2=3))
+    plain, both, only_original = (
+        scored(toy_spec(), toy_tests(), rerank)
+        for rerank in (None, Rerank(5, 3), Rerank(5, 3, weight=1))
+    )
+    settings = [report["settings"]["rerank"] for report in (plain, both)]
+    assert settings == [None, {"k1": 5, "k2": 3, "weight": 0.3}]
+    plain, reranked, original = (r["datasets"]["toy"] for r in (plain, both, only_original))
     names = ("holistic", "parts", "concat")
-    assert both.keys() == plain.keys() | {f"{name}_reranked" for name in names}
-    assert all(both[name] == plain[name] for name in plain)
-    assert any(both[f"{name}_reranked"] != plain[name] for name in names)
-    only_original = scores(partial(rerank, k1=5, k2=3, weight=1))
+    assert reranked.keys() == plain.keys() | {f"{name}_reranked" for name in names}
+    assert all(reranked[name] == plain[name] for name in plain)
+    assert any(reranked[f"{name}_reranked"] != plain[name] for name in names)
     for name in names:
-        assert only_original[f"{name}_reranked"] == pytest.approx(plain[name])
-    row = f"concat_reranked {100 * both['concat_reranked']['mAP']:10.1f}"
-    assert row in table({"datasets": {"toy": both}})
+        assert original[f"{name}_reranked"] == pytest.approx(plain[name])
+    assert f"concat_reranked {100 * reranked['concat_reranked']['mAP']:10.1f}" in table(both)
 
 
-def test_a_camera_unknown_to_the_side_information_is_an_error():
-    extractor, variables = network(8, sides=2)
-    images = ToyImages()
-    images.sides[3], images.cameras[3] = -1, 9
-    with pytest.raises(ConfigError, match=r"query: cameras \[9\] .* config.model.sie"):
-        evaluate(extractor, variables, images, ToyImages())
+def test_cameras_are_known_by_name_and_not_by_their_number():
+    """The same pictures under other names of data set or camera are never scored by accident."""
+    spec = toy_spec(sie_rows=2, cameras=(("toy", 2), ("toy", 1)))
+    (expected,) = scored(spec, toy_tests())["datasets"].values()
+    swapped = toy_spec(sie_rows=2, cameras=(("toy", 1), ("toy", 2)))
+    (other_way,) = scored(swapped, toy_tests())["datasets"].values()
+    assert expected["holistic"] != other_way["holistic"]
+    for names, told in (
+        ((("market", 1), ("market", 2)), "market 1, market 2 are others"),
+        ((("toy", 1), ("toy", 9)), "toy 9 are others"),
+    ):
+        query, gallery = ToyImages(seed=1), ToyImages(seed=2)
+        query.camera_names = names
+        with pytest.raises(UserError, match=f"toy 2, toy 1.*{told}.*config.model.sie"):
+            scored(spec, [TestSet("toy", query, gallery)])
 
 
-def test_the_table_and_the_file_say_the_same(tmp_path):
-    extractor, variables = network(8)
-    scores = evaluate(extractor, variables, ToyImages(seed=1), ToyImages(seed=2))
-    report = {"step": 3, "datasets": {"toy": scores}}
-    write_report(tmp_path / "eval.json", report)
-    assert json.loads((tmp_path / "eval.json").read_text()) == report
-    assert [p.name for p in tmp_path.iterdir()] == ["eval.json"]
-    text = table(report)
-    assert f"{100 * scores['concat']['mAP']:.1f}" in text and "24 queries used, 0 skipped" in text
+def test_the_order_in_which_a_test_set_names_its_cameras_does_not_matter():
+    spec = toy_spec(sie_rows=2, cameras=(("toy", 1), ("toy", 2)))
+    (test,) = toy_tests()
+    expected = scored(spec, [test])
+    for images in (test.query, test.gallery):
+        images.camera_names = (("toy", 9), *reversed(images.camera_names))
+        images.camera_names = images.camera_names[1:]
+        images.camera_rows = 1 - images.camera_rows
+    assert scored(spec, [test]) == expected
+
+
+@pytest.mark.parametrize("mixes", [False, True])
+def test_scores_that_depend_on_the_batch_come_with_a_warning(caplog, mixes):
+    spec = toy_spec(pooling="batch" if mixes else "image")
+    settings = scored(spec, toy_tests())["settings"]
+    assert ("depend on the others of its batch of 8" in caplog.text) == mixes
+    assert settings.get("batch_size") == (8 if mixes else None)
+
+
+def test_a_report_says_whose_scores_it_holds():
+    spec = toy_spec()
+    features = FeaturePass(build_network(spec), data_mesh(), 8)
+    variables = toy_variables(spec)
+    report = evaluate(features, variables, spec, toy_tests(), None, {"step": 7})
+    assert report["step"] == 7 and report["network"] == spec.to_json()
+    assert report["settings"] == {
+        "flip": False,
+        "rerank": None,
+        "features": ["holistic", "parts", "concat"],
+    }
+    variables["params"]["backbone"]["cls_token"] = variables["params"]["backbone"]["cls_token"] + 1
+    other = evaluate(features, variables, spec, toy_tests(), None, {"step": 7})
+    assert other["weights"] != report["weights"]
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_the_flip_test_is_recorded():
+    flipped = scored(toy_spec(), toy_tests(), flip=True)
+    assert flipped["settings"]["flip"] is True

@@ -7,11 +7,10 @@ import pytest
 from PIL import Image
 from toy import SIZE, toy_weights
 
-from data.pipeline import decode
 from dpeformer_jax import Extractor
-from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.extractor import load_picture
-from dpeformer_jax.weights import Weights, save_weights
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.pictures import decode
+from dpeformer_jax.checkpoint.weights import Weights, save_weights
 
 RELEASED = {"global_token": "first_patch", "pooling": "batch", "head_merge": "batch"}
 
@@ -21,7 +20,7 @@ def random_images(count, seed=0):
 
 
 def extractor_of(weights, batch_size=4):
-    return Extractor(weights.variables, weights.model, batch_size)
+    return Extractor(weights.variables, weights.spec, batch_size)
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +37,7 @@ def test_any_number_of_images_in_one_compilation(extractor):
     for count in (0, 1, 4, 5):
         for name, value in extractor.features(images[:count]).items():
             np.testing.assert_array_equal(value, whole[name][:count])
-    assert extractor._forward._cache_size() == 1
+    assert extractor._pass._forward._cache_size() == 1
 
 
 def test_an_image_stays_alone_under_the_released_preset_too(extractor):
@@ -64,33 +63,36 @@ def test_pixels_go_to_the_device_as_bytes_and_give_the_features_of_floats():
     from_floats = extractor.features(((pixels / 255 - 0.5) / 0.5).astype(np.float32))
     for name, found in extractor(list(pixels)).items():
         np.testing.assert_allclose(found, from_floats[name], atol=1e-5)
-    assert extractor._forward._cache_size() == 2  # one for each type, whatever the count
+    assert extractor._pass._forward._cache_size() == 2  # one for each type, whatever the count
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
-def test_pictures_are_read_as_the_training_reads_them(tmp_path, mode):
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "CMYK"])
+def test_pictures_are_read_as_the_training_reads_them(extractor, tmp_path, mode):
     noise = np.random.default_rng(0).integers(0, 256, (50, 30, 3), np.uint8)
-    path = tmp_path / "picture.png"
+    path = tmp_path / "picture.tif"
     Image.fromarray(noise).convert(mode).save(path)
-    np.testing.assert_array_equal(load_picture(path, SIZE), decode(path.read_bytes(), SIZE))
+    decoded = decode(path.read_bytes(), SIZE)
+    for name, found in extractor([path, Image.open(path)]).items():
+        np.testing.assert_array_equal(found, np.repeat(extractor([decoded])[name], 2, axis=0))
 
 
-def test_grey_of_16_bits_is_scaled_and_not_clipped(tmp_path):
-    grey = np.random.default_rng(0).integers(0, 256, SIZE, np.uint8)
-    path = tmp_path / "picture.png"
-    Image.fromarray(grey.astype(np.uint16) * 257).save(path)
-    np.testing.assert_array_equal(load_picture(path, SIZE), np.stack([grey] * 3, axis=-1))
+def test_grey_arrays_and_arrays_with_alpha_are_pictures(extractor):
+    grey = np.random.default_rng(0).integers(0, 256, (50, 30), np.uint8)
+    rgb = np.stack([grey] * 3, axis=-1)
+    alpha = np.concatenate([rgb, grey[..., None]], axis=-1)
+    found = extractor([rgb, grey, grey[..., None], alpha])["holistic"]
+    np.testing.assert_array_equal(found, np.repeat(found[:1], 4, axis=0))
 
 
 def test_a_camera_is_needed_where_it_is_embedded():
-    extractor, images = extractor_of(toy_weights(sides=2)), random_images(2)
+    extractor, images = extractor_of(toy_weights(sie_rows=2)), random_images(2)
     first = extractor.features(images, [0, 0])["holistic"]
     second = extractor.features(images, [0, 1])["holistic"]
     np.testing.assert_array_equal(first[0], second[0])
     assert np.abs(first[1] - second[1]).max() > 1e-3
-    for sides, words in ((None, "embeds the camera"), ([0], "2 whole numbers"), ([0, 2], "0..1")):
+    for rows, words in ((None, "embeds the camera"), ([0], "2 whole numbers"), ([0, 2], "0..1")):
         with pytest.raises(ValueError, match=words):
-            extractor.features(images, sides)
+            extractor.features(images, rows)
 
 
 def test_mistakes_are_named(extractor, tmp_path):
@@ -117,18 +119,18 @@ def test_mistakes_are_named(extractor, tmp_path):
 def test_a_checkpoint_is_loaded_with_its_own_network_or_a_preset(tmp_path, extractor):
     weights = toy_weights(**RELEASED)
     save_weights(tmp_path, weights)
-    assert Extractor.load(tmp_path).model == weights.model
+    assert Extractor.load(tmp_path).spec == weights.spec
     paper = Extractor.load(str(tmp_path), preset="paper", batch_size=4)
     images = random_images(3)
     expected = extractor.features(images)["parts"]
     np.testing.assert_array_equal(paper.features(images)["parts"], expected)
-    with pytest.raises(ConfigError, match="'paper', 'released'"):
+    with pytest.raises(UserError, match="'paper', 'released'"):
         Extractor.load(tmp_path, preset="papr")
 
 
 def test_a_backbone_alone_is_refused(tmp_path):
     weights = toy_weights()
     alone = {"params": {"backbone": weights.variables["params"]["backbone"]}}
-    save_weights(tmp_path, Weights(tmp_path, weights.model, alone, None))
-    with pytest.raises(ConfigError, match="config.init.checkpoint"):
+    save_weights(tmp_path, Weights(tmp_path, weights.spec, alone, None))
+    with pytest.raises(UserError, match="config.init.checkpoint"):
         Extractor.load(tmp_path)

@@ -1,7 +1,7 @@
 """Trainings that are killed, sent away, out of room or locked out: real processes, bitwise results.
 
-tests/drill.py is the training. Its last checkpoint lists SHA-256 of parameters, statistics, memory
-and optimiser, so equal lists are bitwise equal states.
+tests/toy_training.py is the training. Its last checkpoint lists SHA-256 of parameters, statistics,
+memory and optimiser, so equal lists are bitwise equal states.
 """
 
 import json
@@ -28,9 +28,17 @@ def start(*command, log, **options):
         )
 
 
-def drill(workdir, *fields, **options):
-    """A drill that runs; what it says is in WORKDIR.log."""
-    return start("tests/drill.py", str(workdir), *fields, log=log_of(workdir), **options)
+TRAINING = ("tests/toy_training.py",)
+LONG = (
+    *("train.epochs=100", "train.checkpoint_every=1000", "train.log_every=7", "optim.name='adamw'"),
+    *("pace=0.05", "train.checkpoint_every_minutes=0.01"),
+)
+
+
+def drill(workdir, *fields, log=None, **options):
+    """A training that takes long enough to be interrupted; what it says is in WORKDIR.log."""
+    log = log or log_of(workdir)
+    return start(*TRAINING, str(workdir), *LONG, *fields, log=log, **options)
 
 
 def finish(workdir):
@@ -196,8 +204,8 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(whole, begun):
 def test_a_second_training_in_a_workdir_is_refused(whole, tmp_path):
     workdir = tmp_path / "run"
     process = drill(workdir)
-    wait_for(said(workdir, "scores at step 0"), process)
-    second = start("tests/drill.py", str(workdir), log=tmp_path / "second.log")
+    wait_for(said(workdir, "ready"), process)
+    second = drill(workdir, log=tmp_path / "second.log")
     assert second.wait(timeout=60) == 2
     assert f"is in use by process {process.pid} on host" in (tmp_path / "second.log").read_text()
     process.kill()

@@ -52,9 +52,9 @@ def test_what_comes_after_the_checkpoint_or_is_cut_is_forgotten(tmp_path, rest):
     assert path.read_text() == '{"step": 2}\n{"step": 4}\n'
 
 
-def test_plain_lines_tell_rate_and_time_left_where_there_is_no_terminal(tmp_path, capsys):
+def test_log_lines_tell_rate_and_time_left_where_there_is_no_terminal(tmp_path, caplog):
     write_steps(tmp_path, 0, 4)
-    line = capsys.readouterr().out.splitlines()[0]
+    line = caplog.messages[0]
     assert line.startswith("step 2/6 epoch 1 loss 0.750") and "images/s" in line
     assert line.endswith("min left")
 
@@ -70,7 +70,7 @@ def test_a_resume_between_two_lines_writes_the_same_file(tmp_path):
     assert (whole / name).read_bytes() == (resumed / name).read_bytes()
 
 
-def test_of_skipped_steps_only_the_number_is_told(tmp_path, capsys):
+def test_of_skipped_steps_only_the_number_is_told(tmp_path, caplog):
     with Journal(tmp_path, 0, total_steps=4, log_every=2, batch=8) as journal:
         for step, loss, skipped in ((1, 2.0, 0.0), (2, nan, 1.0), (3, nan, 1.0), (4, nan, 1.0)):
             journal.add(step, 1, 0.1, {"loss": loss, "skipped": skipped})
@@ -78,7 +78,7 @@ def test_of_skipped_steps_only_the_number_is_told(tmp_path, capsys):
         {"step": 2, "epoch": 1, "loss": 2.0, "skipped": 1.0, "lr": 0.1},
         {"step": 4, "epoch": 1, "skipped": 2.0, "lr": 0.1},
     ]
-    assert "no loss, 2 steps skipped" in capsys.readouterr().out
+    assert "no loss, 2 steps skipped" in caplog.text
 
 
 def test_what_writes_events_is_loaded_with_the_first_line(tmp_path):

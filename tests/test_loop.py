@@ -4,35 +4,39 @@ import dataclasses
 import json
 import shutil
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from toy import ToyImages, toy_bank, toy_config
+from toy import ToyImages, toy_bank, toy_config, toy_experiment, toy_tests
 
-from dpeformer_jax.checkpoint import Checkpoints
-from dpeformer_jax.errors import ConfigError
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.checkpoint.store import Checkpoints
+from dpeformer_jax.checkpoint.weights import load_weights
+from dpeformer_jax.features import FeaturePass
+from dpeformer_jax.model.families import build_network
+from dpeformer_jax.model.heads import PartNorm, classifier
+from dpeformer_jax.model.outputs import Outputs
+from dpeformer_jax.model.spec import NetworkSpec
+from dpeformer_jax.model.two_views import tokens_of_views
+from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
+from dpeformer_jax.retrieval.evaluate import evaluate
+from dpeformer_jax.retrieval.report import write_report
+from dpeformer_jax.runtime.devices import data_mesh
 from dpeformer_jax.training import loop
-from dpeformer_jax.training.experiment import build
 from dpeformer_jax.training.optim import LearningRates
 from dpeformer_jax.training.state import TrainState
 from dpeformer_jax.training.step import Resident
-from dpeformer_jax.weights import load_weights, save_weights
 
 RATES = LearningRates(1e-3, 1e-3)
 
 
-def toy_experiment():
-    config = toy_config(checkpoint_every_minutes=1e-6)  # after every step
-    return build(config, num_classes=4, num_cameras=2)
-
-
-def toy_tests():
-    return [loop.TestSet("toy", ToyImages(seed=1), ToyImages(seed=2), {"fingerprint": "f00"})]
+EVERY_STEP = {"checkpoint_every_minutes": 1e-6}
 
 
 def final_state(experiment, workdir):
-    checkpoints = Checkpoints(workdir / "checkpoints", experiment.description)
+    checkpoints = Checkpoints(workdir / "checkpoints", experiment.spec)
     return TrainState.from_items(checkpoints.restore(experiment.fresh_state().items))
 
 
@@ -44,18 +48,23 @@ def lines_of(workdir):
 def run(tmp_path_factory):
     """One whole training of two epochs, with the jitted step it used."""
     workdir = tmp_path_factory.mktemp("run")
-    experiment = toy_experiment()
+    experiment = toy_experiment(toy_config(**EVERY_STEP))
     return experiment, workdir, train(experiment, workdir)
 
 
-def train(experiment, workdir):
-    """The jitted step that the training used."""
+def train(experiment, workdir, trained_on=None):
+    """Trains as main.py does; returns the jitted steps that the training used."""
     steps = []
+
+    def score(variables, step, name):
+        arguments = experiment.features, variables, experiment.spec, toy_tests(), None
+        write_report(workdir / name, evaluate(*arguments, {"step": step}))
+
     with pytest.MonkeyPatch.context() as patch:
         compile_step = loop.compile_step
         patch.setattr(loop, "compile_step", lambda e: steps.append(compile_step(e)) or steps[-1])
-        loop.train(experiment, workdir, ToyImages(), toy_tests(), toy_bank())
-    return steps[0]
+        loop.train(experiment, workdir, ToyImages(), toy_bank(), trained_on or {}, score)
+    return steps
 
 
 def test_workdir_holds_scores_and_metrics(run):
@@ -80,9 +89,9 @@ def test_workdir_holds_scores_and_metrics(run):
 
 
 def test_one_trace_of_each_function(run):
-    experiment, _, step = run
+    experiment, _, (step,) = run
     assert step._cache_size() == 1
-    assert experiment.extractor._features._cache_size() == 1
+    assert experiment.features._forward._cache_size() == 1
 
 
 @pytest.mark.parametrize("start", [4, 5])
@@ -93,9 +102,9 @@ def test_resumed_within_an_epoch_it_ends_bitwise_as_uninterrupted(run, tmp_path,
     shutil.copytree(workdir, resumed)
     for step in range(start + 1, 7):
         shutil.rmtree(resumed / f"checkpoints/{step}")
-    step = train(experiment, resumed)
+    (step,) = train(experiment, resumed)
     assert step._cache_size() == 1
-    assert experiment.extractor._features._cache_size() == 1
+    assert experiment.features._forward._cache_size() == 1
     expected, found = (final_state(experiment, w) for w in (workdir, resumed))
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), expected, found))
     for name in ("metrics.jsonl", "eval_initial.json", "eval.json"):
@@ -104,10 +113,10 @@ def test_resumed_within_an_epoch_it_ends_bitwise_as_uninterrupted(run, tmp_path,
 
 def test_with_its_images_on_the_device_a_training_is_bitwise_the_same(run, tmp_path):
     _, workdir, _ = run
-    config = toy_config(checkpoint_every_minutes=1e-6, trace=2)
+    config = toy_config(**EVERY_STEP, trace=2)
     config.data.cache = "device"
-    experiment = build(config, num_classes=4, num_cameras=2)
-    step = train(experiment, tmp_path)
+    experiment = toy_experiment(config)
+    (step,) = train(experiment, tmp_path)
     assert step._cache_size() == 1
     expected, found = (final_state(experiment, w) for w in (workdir, tmp_path))
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), expected, found))
@@ -115,96 +124,104 @@ def test_with_its_images_on_the_device_a_training_is_bitwise_the_same(run, tmp_p
     assert list((tmp_path / "trace").glob("**/*.xplane.pb"))  # of the two steps in the middle
 
 
-def test_a_finished_run_is_only_scored_again(run, tmp_path, capsys):
+def test_a_finished_run_is_only_scored_again(run, tmp_path, caplog):
     experiment, workdir, _ = run
-    again = tmp_path / "again"
-    shutil.copytree(workdir, again)
-    report = loop.train(experiment, again, ToyImages(), toy_tests(), toy_bank())
-    assert report == json.loads((workdir / "eval.json").read_text())
-    assert "continuing from step 6" in capsys.readouterr().out
+    again = shutil.copytree(workdir, tmp_path / "again")
+    assert train(experiment, again) == []
+    assert (again / "eval.json").read_bytes() == (workdir / "eval.json").read_bytes()
+    assert "continuing from step 6" in caplog.text
 
 
 def test_what_a_checkpoint_holds_is_not_drawn_at_random_first(run, tmp_path, monkeypatch):
     experiment, workdir, _ = run
     copy = shutil.copytree(workdir, tmp_path / "copy")
     monkeypatch.setattr(type(experiment), "fresh_state", None)
-    loop.train(experiment, copy, ToyImages(), toy_tests(), toy_bank())
-    loop.evaluate_newest(experiment, copy, toy_tests())
+    train(experiment, copy)
 
 
-def test_newest_checkpoint_scores_as_training_said(run, tmp_path):
-    experiment, workdir, _ = run
-    copy = tmp_path / "copy"
-    shutil.copytree(workdir, copy)
-    (copy / "eval.json").unlink()
-    report = loop.evaluate_newest(experiment, copy, toy_tests())
+def test_the_weights_of_a_run_score_as_training_said(run):
+    _, workdir, _ = run
+    weights = load_weights(workdir)
+    assert weights.step == 6
+    features = FeaturePass(build_network(weights.spec), data_mesh(), 8)
+    arguments = features, weights.variables, weights.spec, toy_tests(), None
+    report = evaluate(*arguments, {"step": weights.step})
     assert report == json.loads((workdir / "eval.json").read_text())
-
-
-def test_scores_on_other_test_sets_stand_beside_the_first_ones(run, tmp_path):
-    experiment, workdir, _ = run
-    copy = shutil.copytree(workdir, tmp_path / "copy")
-    (other,) = toy_tests()
-    other = dataclasses.replace(other, name="other", provenance={"fingerprint": "f02"})
-    loop.evaluate_newest(experiment, copy, [other])
-    before, after = (json.loads((folder / "eval.json").read_text()) for folder in (workdir, copy))
-    assert after["datasets"].pop("other")["fingerprint"] == "f02"
-    assert after == before
+    assert report["weights"] == weights.fingerprint
 
 
 def test_training_does_not_go_on_with_other_data(run, tmp_path):
     experiment, workdir, _ = run
     copy = shutil.copytree(workdir, tmp_path / "copy")
-    with pytest.raises(ConfigError, match="the data have changed .*: images"):
-        loop.train(experiment, copy, ToyImages(), toy_tests(), toy_bank(), {"images": "f03"})
+    with pytest.raises(UserError, match="the data have changed .*: data set 1"):
+        train(experiment, copy, {"datasets": {"toy": {"fingerprint": "f03"}}})
 
 
-def test_a_report_is_reranked_as_the_experiment_says(run, tmp_path):
-    experiment = dataclasses.replace(run[0], rerank=lambda query, gallery: -query @ gallery.T)
-    state = experiment.fresh_state()
-    scores = loop.report(experiment, state, toy_tests(), tmp_path / "eval.json")["datasets"]["toy"]
-    assert scores["concat_reranked"] == pytest.approx(scores["concat"])
+def test_a_training_without_memory_terms_keeps_no_memory_bank(tmp_path):
+    config = toy_config(epochs=1, log_every=3)
+    config.loss.update({"memory_clean": 0.0, "memory_occluded": 0.0})
+    experiment = toy_experiment(config)
+    train(experiment, tmp_path)
+    assert final_state(experiment, tmp_path).memory is None
+    assert load_weights(tmp_path).memory is None
+    (line,) = lines_of(tmp_path)
+    assert not {"memory_clean", "memory_occluded"} & line.keys()
+    assert np.isfinite(line["loss"])
+    with pytest.raises(UserError, match="memory/features"):
+        train(toy_experiment(toy_config(epochs=1, log_every=3)), tmp_path)
 
 
-def test_a_checkpoint_from_elsewhere_scores_as_in_its_own_run(run, tmp_path):
-    experiment, workdir, _ = run
-    report = loop.evaluate_checkpoint(experiment, workdir, tmp_path, toy_tests())
-    trained = json.loads((workdir / "eval.json").read_text())
-    assert report["datasets"] == trained["datasets"]
-    assert report["checkpoint"] == str(workdir / "checkpoints/6")
+class Plain(nn.Module):
+    """A network of another kind: no selection, no blending, no parts, one normalised feature."""
+
+    spec: NetworkSpec
+
+    def setup(self):
+        self.backbone = VisionTransformer(VARIANTS[self.spec.variant], self.spec.stride)
+        self.norm, self.classifier = PartNorm(), classifier(self.spec.num_classes)
+
+    def __call__(self, images, camera_row=None):
+        return self._heads(self.backbone(images, camera_row), train=False)
+
+    def train_views(self, views, camera_row, keys, gather=lambda x: x):
+        tokens = tokens_of_views(self.backbone, views, camera_row, keys, gather, 1)
+        return tuple(self._heads(view, train=True) for view in tokens)
+
+    def _heads(self, tokens, train):
+        feature = self.norm(tokens[:, :1], train)[:, 0]
+        return Outputs({"after": feature}, {"global_token": self.classifier(feature)})
 
 
-def test_training_starts_from_a_checkpoint(run, capsys):
+def test_a_network_without_selection_parts_and_memory_trains_and_is_scored(tmp_path):
+    whole = toy_experiment(toy_config(epochs=1, log_every=3))
+    network = Plain(whole.spec)
+    none = dict.fromkeys(("id_features", "id_parts", "memory_clean", "memory_occluded"), 0.0)
+    experiment = dataclasses.replace(
+        whole,
+        network=network,
+        objective=dataclasses.replace(whole.objective, **none),
+        features=FeaturePass(network, whole.mesh, 8),
+    )
+    train(experiment, tmp_path)
+    (line,) = lines_of(tmp_path)
+    assert {"id_global", "triplet", "accuracy"} < line.keys() and "selected" not in line
+    report = json.loads((tmp_path / "eval.json").read_text())
+    assert report["settings"]["features"] == ["after"]
+    assert report["datasets"]["toy"]["after"]["mAP"] > 0
+
+
+def test_training_starts_from_a_checkpoint(run, caplog):
     experiment, workdir, _ = run
     config = toy_config()
     config.init.checkpoint = str(workdir)
-    other = build(config, num_classes=4, num_cameras=2)
+    other = toy_experiment(config)
     fresh, trained = other.fresh_state(), final_state(experiment, workdir)
     state = loop.with_pretrained(other, fresh)
     for name, module in state.params.items():
         source = fresh if "classifier" in name else trained
         assert jax.tree.all(jax.tree.map(np.array_equal, module, source.params[name])), name
     assert jax.tree.all(jax.tree.map(np.array_equal, state.batch_stats, trained.batch_stats))
-    told = capsys.readouterr().out
-    assert str(workdir) in told and "fresh: blended_classifier" in told
-
-
-def test_a_backbone_alone_is_not_scored(run, tmp_path):
-    experiment, workdir, _ = run
-    weights = load_weights(workdir)
-    params = {"backbone": weights.variables["params"]["backbone"]}
-    alone = dataclasses.replace(weights, variables={"params": params}, memory=None)
-    save_weights(tmp_path / "alone", alone)
-    with pytest.raises(ConfigError, match="lacks blending, holistic_norm, part_norm"):
-        loop.evaluate_checkpoint(experiment, tmp_path / "alone", tmp_path, toy_tests())
-
-
-@pytest.mark.parametrize(("preset", "warned"), [("", False), ("released", True)])
-def test_scores_that_depend_on_the_batch_come_with_a_warning(capsys, preset, warned):
-    config = toy_config(preset)
-    experiment = build(config, num_classes=4, num_cameras=2)
-    loop.warn_of_mixing(experiment)
-    assert ("depend on the others of its batch of 8" in capsys.readouterr().out) == warned
+    assert str(workdir) in caplog.text and "fresh: blended_classifier" in caplog.text
 
 
 def test_memory_starts_as_the_class_means_of_holistic_features(run):
@@ -213,7 +230,7 @@ def test_memory_starts_as_the_class_means_of_holistic_features(run):
     bank = np.asarray(loop.with_memory(experiment, state, images).memory)
     features = [
         np.asarray(f["holistic"])[: len(places)]
-        for f, places in experiment.extractor.batches(state.variables, images, "test")
+        for f, places in experiment.features.batches(state.variables, images, images.camera_rows)
     ]
     features = np.concatenate(features)
     expected = [features[images.labels == label].mean(axis=0) for label in range(4)]
@@ -225,7 +242,7 @@ def one_step(run):
     """fn(step, bank) -> (state, metrics) after one step on the same batch and parameters."""
     experiment, *_ = run
     images, step_fn = ToyImages(), loop.compile_step(experiment)
-    batch = next(images.batches(images.plan(1)))
+    batch = next(loop._loaded(images, images.plan(1), on_device=False))
 
     def take(step=0, bank=None):
         state = loop.with_memory(experiment, experiment.fresh_state(), images)
@@ -254,8 +271,8 @@ def test_the_occluded_view_never_updates_the_memory(one_step):
 def test_a_training_may_leave_out_steps_that_are_not_finite(tmp_path):
     config = toy_config(on_nonfinite="skip", epochs=1, log_every=3)
     config.optim.lr = 1e38  # after the first step every loss overflows
-    experiment = build(config, num_classes=4, num_cameras=2)
-    loop.train(experiment, tmp_path, ToyImages(), toy_tests(), toy_bank())
+    experiment = toy_experiment(config)
+    train(experiment, tmp_path)
     (line,) = lines_of(tmp_path)
     assert line["step"] == 3 and line["skipped"] == 2.0 and np.isfinite(line["loss"])
     assert int(final_state(experiment, tmp_path).step) == 3
@@ -266,13 +283,13 @@ def test_full_size_network_compiles_and_takes_one_step():
     config = toy_config(batch_size=8)
     config.model.update({"variant": "b16", "min_patches": 24})
     config.data.image_size = (256, 128)
-    config.views.second = "erasing"
-    experiment = build(config, num_classes=4, num_cameras=2)
+    config.views.occlusion = "erasing"
+    experiment = toy_experiment(config)
     rng = np.random.default_rng(0)
     batch = {
         "image": rng.integers(0, 256, (8, 256, 128, 3), np.uint8),
         "label": np.repeat(np.arange(4, dtype=np.int32), 2),
-        "camera": np.zeros(8, np.int32),
+        "camera_row": np.zeros(8, np.int32),
     }
     state, metrics = loop.compile_step(experiment)(
         experiment.fresh_state(), batch, RATES, Resident()

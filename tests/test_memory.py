@@ -3,9 +3,9 @@
 import jax
 import numpy as np
 import pytest
+from tests.parity import released
+from tests.parity.released import golden
 
-from benchmarks import released
-from benchmarks.released import golden
 from dpeformer_jax.training import memory
 
 LABELS = {

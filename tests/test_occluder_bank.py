@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.errors import DataError
 from data.occluders import bank, load_cutouts
 from data.occluders.build import Built, build
 from data.occluders.sheet import GREYS, contact_sheet
 from data.occluders.sources import Unusable
+from dpeformer_jax.base.errors import UserError
 
 SIZE = (16, 8)
 
@@ -88,7 +88,7 @@ def test_only_the_first_damaged_files_are_named():
 
 
 def test_nothing_left_is_an_error_that_says_why():
-    with pytest.raises(DataError, match="no cut-out is left: kept 0 of 7 .* 7 too small"):
+    with pytest.raises(UserError, match="no cut-out is left: kept 0 of 7 .* 7 too small"):
         build(candidates(7), SIZE, min_side=31, most=5, seed=0)
 
 
@@ -107,22 +107,22 @@ def some_bank(path):
 
 def test_a_bank_file_gives_back_what_was_written(tmp_path):
     images, tall, fingerprint = some_bank(tmp_path / "bank.npz")
-    cutouts = load_cutouts(str(tmp_path / "bank.npz"), SIZE)
+    cutouts, origin = load_cutouts(str(tmp_path / "bank.npz"), SIZE)
     np.testing.assert_array_equal(cutouts.images, images)
     np.testing.assert_array_equal(cutouts.tall, tall)
-    assert cutouts.origin == f"from {tmp_path / 'bank.npz'}, fingerprint {fingerprint}"
+    assert origin == f"from {tmp_path / 'bank.npz'}, fingerprint {fingerprint}"
     assert os.listdir(tmp_path) == ["bank.npz"]
 
 
 def test_cells_of_another_size_are_resized(tmp_path):
     images, tall, fingerprint = some_bank(tmp_path / "bank.npz")
-    cutouts = load_cutouts(str(tmp_path / "bank.npz"), (32, 12))
-    assert cutouts.images.shape == (5, 32, 12, 4) and fingerprint in cutouts.origin
+    cutouts, origin = load_cutouts(str(tmp_path / "bank.npz"), (32, 12))
+    assert cutouts.images.shape == (5, 32, 12, 4) and fingerprint in origin
     np.testing.assert_array_equal(cutouts.tall, tall)
     opaque = np.full((2, *SIZE, 4), (7, 80, 200, 255), np.uint8)
     bank.write_bank(tmp_path / "flat.npz", opaque, tall[:2])
-    resized = load_cutouts(str(tmp_path / "flat.npz"), (5, 9)).images
-    assert (resized == (7, 80, 200, 255)).all()
+    resized, _ = load_cutouts(str(tmp_path / "flat.npz"), (5, 9))
+    assert (resized.images == (7, 80, 200, 255)).all()
 
 
 def test_the_fingerprint_is_of_sizes_pixels_and_kinds():
@@ -198,7 +198,7 @@ def test_a_damaged_bank_is_named(tmp_path, damage):
     path = tmp_path / "bank.npz"
     some_bank(path)
     damage(path)
-    with pytest.raises(DataError, match="bank.npz is"):
+    with pytest.raises(UserError, match="bank.npz is"):
         load_cutouts(str(path), SIZE)
 
 
@@ -208,8 +208,8 @@ def test_a_folder_of_too_many_is_to_be_made_a_bank(tmp_path, monkeypatch):
         (tmp_path / str(i)).mkdir()
         grey(90).save(tmp_path / str(i) / "0.png")
         if i == 2:
-            assert len(load_cutouts(str(tmp_path), SIZE).images) == 3
-    with pytest.raises(DataError, match="more than 3 cut-outs.*data.occluders build --crops"):
+            assert len(load_cutouts(str(tmp_path), SIZE)[0].images) == 3
+    with pytest.raises(UserError, match="more than 3 cut-outs.*data.occluders build --crops"):
         load_cutouts(str(tmp_path), SIZE)
 
 

@@ -50,12 +50,12 @@ def test_a_bank_of_all_sources_can_be_loaded_and_looked_at(tmp_path, sources):
     more = ("--drawn", 6, "--size", 32, 16, "--min-side", 12, "--out", out)
     result = run(*sources, *more)
     assert result.returncode == 0, result.stderr
-    cutouts = load_cutouts(str(out), (32, 16))
+    cutouts, origin = load_cutouts(str(out), (32, 16))
     assert cutouts.images.shape == (11, 32, 16, 4)
     lines = result.stdout.splitlines()
     assert lines[0] == "kept 11 of 12 cut-outs; dropped: 1 damaged"
     assert lines[1] == f"damaged: {tmp_path / 'alpha' / 'spoilt.png'}"
-    fingerprint = cutouts.origin.split()[-1]
+    fingerprint = origin.split()[-1]
     sheet = out.with_suffix(".jpg")
     assert lines[2] == f"wrote {out}, fingerprint {fingerprint}; look at it in {sheet}"
     with Image.open(sheet) as picture:
@@ -72,10 +72,10 @@ def test_a_bank_is_only_overwritten_when_asked(tmp_path, capsys, monkeypatch):
     out = tmp_path / "bank.npz"
     out.write_text("precious")
     arguments = ["build", "--drawn", "2", "--size", "8", "4", "--out", str(out)]
-    assert "is there already" in mistake(capsys, *arguments[1:])
+    assert "exists already" in mistake(capsys, *arguments[1:])
     assert out.read_text() == "precious"
     command.run(command.parse([*arguments, "--overwrite"]))
-    assert len(load_cutouts(str(out), (8, 4)).images) == 2
+    assert len(load_cutouts(str(out), (8, 4))[0].images) == 2
 
 
 @pytest.mark.parametrize(
@@ -112,6 +112,6 @@ def test_real_cutouts_make_a_bank(shared_data, tmp_path):
     crops, alpha = ("--crops", folder / "SA-1B-crop"), ("--alpha", folder / "rgba")
     arguments = ("build", *crops, *alpha, "--out", out, "--size", 64, 32, "--most", 5)
     command.run(command.parse([str(argument) for argument in arguments]))
-    images, tall, _ = load_cutouts(str(out), (64, 32))
+    (images, tall), _ = load_cutouts(str(out), (64, 32))
     assert images.shape == (5, 64, 32, 4) and not tall.all()
     assert (images[..., 3] == 0).any(axis=(1, 2)).all() and np.ptp(images[..., :3]) > 200

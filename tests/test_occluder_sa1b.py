@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from data.errors import DataError
 from data.occluders.sa1b import decode_mask, sa1b
 from data.occluders.sources import Unusable
+from dpeformer_jax.base.errors import UserError
 
 HEIGHT, WIDTH = 40, 60
 
@@ -151,7 +151,7 @@ def test_a_file_that_cannot_be_meant_is_named_with_what_is_wrong(tmp_path, chang
     file, record, _ = save(tmp_path, [random_mask(0)])
     change(record)
     file.write_text(json.dumps(record))
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UserError) as caught:
         [candidate() for candidate in sa1b(tmp_path)]
     assert not isinstance(caught.value, Unusable)
     assert all(word in str(caught.value) for word in words), caught.value
@@ -160,5 +160,5 @@ def test_a_file_that_cannot_be_meant_is_named_with_what_is_wrong(tmp_path, chang
 @pytest.mark.parametrize("content", [b"", b'{"image": ', b"\xff\xfe", b"[" * 100_000, b"[1, 2]"])
 def test_a_file_that_is_no_record_is_named(tmp_path, content):
     (tmp_path / "sa_1.json").write_bytes(content)
-    with pytest.raises(DataError, match="sa_1.json"):
+    with pytest.raises(UserError, match="sa_1.json"):
         list(sa1b(tmp_path))

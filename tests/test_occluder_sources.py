@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.errors import DataError
 from data.occluders.sources import Unusable, boxes, drawn, with_alpha
+from dpeformer_jax.base.errors import UserError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (20, 30, 4), np.uint8)
 HEADER = "path,left,top,width,height\n"
@@ -84,7 +84,7 @@ def test_a_table_that_cannot_be_meant_is_named_with_what_is_wrong(tmp_path, tabl
     save(tmp_path / "a.png", PIXELS)
     if table is not None:
         (tmp_path / "boxes.csv").write_text(table)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UserError) as caught:
         arrays(boxes(tmp_path))
     assert not isinstance(caught.value, Unusable)
     assert all(word in str(caught.value) for word in words), caught.value
@@ -104,3 +104,16 @@ def test_shapes_are_drawn_from_the_seed_and_their_number():
     for a, b, c in zip(arrays(first), arrays(reversed(again))[::-1], arrays(other), strict=True):
         np.testing.assert_array_equal(a, b)
         assert a.shape != c.shape or (a != c).any()
+
+
+def test_a_box_is_cut_from_the_upright_picture_in_8_bit_rgb(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the picture lies on its left side
+    stored = Image.fromarray(np.ascontiguousarray(np.rot90(PIXELS[..., :3])))
+    stored.save(tmp_path / "turned.png", exif=exif)
+    Image.new("CMYK", (30, 20), (0, 255, 255, 0)).save(tmp_path / "print.tif")
+    rows = "turned.png,3,4,10,6\nprint.tif,0,0,4,4\n"
+    (tmp_path / "boxes.csv").write_text(HEADER + rows)
+    turned, printed = arrays(boxes(tmp_path))
+    np.testing.assert_array_equal(turned[..., :3], PIXELS[4:10, 3:13, :3])
+    assert (printed == (255, 0, 0, 255)).all()

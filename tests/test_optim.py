@@ -4,8 +4,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from tests.parity.released import golden
 
-from benchmarks.released import golden
 from dpeformer_jax.training.optim import LearningRates, Schedule, optimizer
 
 

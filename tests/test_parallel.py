@@ -13,8 +13,8 @@ import jax
 import numpy as np
 import pytest
 
-from dpeformer_jax.devices import data_mesh, own_places
-from dpeformer_jax.weights import load_weights
+from dpeformer_jax.checkpoint.weights import load_weights
+from dpeformer_jax.runtime.devices import data_mesh, own_places
 
 ROOT = Path(__file__).parents[1]
 QUICK = "--xla_backend_optimization_level=0"  # compiles three times faster
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 
 
 def start(workdir, devices, *fields, pace=0):
-    """tests/parallel_run.py with that many devices, which are threads of the CPU."""
+    """tests/toy_training.py with that many devices, which are threads of the CPU."""
     env = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "PYTHONPATH": str(ROOT),
@@ -30,7 +30,7 @@ def start(workdir, devices, *fields, pace=0):
         # More devices than cores wait for each other's threads; one step at a time cannot.
         "JAX_CPU_ENABLE_ASYNC_DISPATCH": "false",
     }
-    command = [sys.executable, "tests/parallel_run.py", str(workdir), str(pace), *fields]
+    command = [sys.executable, "tests/toy_training.py", str(workdir), f"pace={pace}", *fields]
     return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
 
 

@@ -1,26 +1,21 @@
 """Pictures become uint8 batches that agree with the plan, however they are loaded."""
 
-import io
 from collections import Counter
 
 import numpy as np
 import pytest
 from absl import flags
-from PIL import Image
 
 from data.builder import Records, prepare
 from data.builders.reid_folder import ReidFolder
-from data.pipeline import Loading, Sampling, Split, TrainingSplit, decode, fits_in_memory
+from data.dataset_spec import DatasetSpec
+from data.pipeline import Cameras, Loading, Sampling, Split, TrainingSplit, fits_in_memory
 from data.sampling import sampling_plan
-from data.source import Source
+from dpeformer_jax.base.pictures import decode
 
 SIZE = (32, 16)
 SAMPLING = Sampling(identities_per_batch=2, images_per_identity=2, seed=3)
 PLAN = np.array([[3, 0, 8, 8], [1, 2, 7, 4], [5, 6, 0, 3]])
-SIDES = {
-    "train": np.array([0, 0, 1, 0, 0, 1, 1, 0, 1], np.int32),
-    "gallery": np.array([0, -1, 1, 0, -1], np.int32),
-}
 
 
 class Counted(Records):
@@ -35,15 +30,8 @@ class Counted(Records):
         return super().encoded(index)
 
 
-def png(image):
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
-def noise(height, width):
-    pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    return Image.fromarray(pixels)
+def cameras_of(records):
+    return Cameras.of([("market", records.cameras)])
 
 
 def loading(cache="none", folder=None, threads=2, processes=0):
@@ -52,68 +40,24 @@ def loading(cache="none", folder=None, threads=2, processes=0):
 
 def assert_equal(batches, others):
     for batch, other in zip(batches, others, strict=True):
-        assert batch.keys() == other.keys()
-        for key, values in batch.items():
-            np.testing.assert_array_equal(values, other[key])
+        np.testing.assert_array_equal(batch, other)
 
 
 @pytest.fixture
-def builder(fields):
-    source = Source("reid_folder", root=fields.root, pattern=fields.pattern)
-    return prepare(ReidFolder, fields.data_dir, config=ReidFolder.configure(source))
+def builder(settings):
+    spec = DatasetSpec("reid_folder", root=settings.root, pattern=settings.pattern)
+    return prepare(ReidFolder, settings.data_dir, config=ReidFolder.configure(spec))
 
 
 @pytest.fixture
 def split_of(builder):
-    """Opens a split, with the rows of its cameras."""
+    """Opens a split."""
 
     def opened(name="train", records=None, **options):
-        return Split(name, records or Records(builder, name), SIDES[name], loading(**options))
+        records = records or Records(builder, name)
+        return Split(name, records, cameras_of(records), loading(**options))
 
     return opened
-
-
-def test_decode_gives_rgb_bytes_of_the_size():
-    pixels = decode(png(noise(50, 30)), SIZE)
-    assert pixels.shape == (*SIZE, 3) and pixels.dtype == np.uint8
-
-
-@pytest.mark.parametrize("shape", [(100, 70), (9, 5), (32, 40)])
-def test_decode_resizes_as_pillow_does_with_antialiased_bicubic(shape):
-    expected = noise(*shape).resize(SIZE[::-1], Image.Resampling.BICUBIC)
-    np.testing.assert_array_equal(decode(png(noise(*shape)), SIZE), np.asarray(expected))
-
-
-def test_fine_stripes_become_grey_when_made_smaller():
-    stripes = np.zeros((8 * SIZE[0], 8 * SIZE[1], 3), np.uint8)
-    stripes[::2] = 255
-    assert np.abs(decode(png(Image.fromarray(stripes)), SIZE).astype(int) - 127).max() < 10
-
-
-def test_an_image_of_the_size_is_left_as_it_is():
-    np.testing.assert_array_equal(decode(png(noise(*SIZE)), SIZE), np.asarray(noise(*SIZE)))
-
-
-@pytest.mark.parametrize("mode", ["L", "1", "LA"])
-def test_a_greyscale_image_has_three_equal_channels(mode):
-    grey = noise(*SIZE).convert(mode)
-    expected = np.asarray(grey.convert("L"))
-    np.testing.assert_array_equal(decode(png(grey), SIZE), np.stack([expected] * 3, axis=-1))
-
-
-def test_a_palette_image_has_the_colours_of_its_palette():
-    index = np.arange(SIZE[0] * SIZE[1]).reshape(SIZE) % 3
-    image = Image.fromarray(index.astype(np.uint8), mode="P")
-    palette = np.array([(250, 0, 10), (0, 90, 0), (7, 7, 200)], np.uint8)
-    image.putpalette(palette.tobytes())
-    np.testing.assert_array_equal(decode(png(image), SIZE), palette[index])
-
-
-def test_transparency_is_dropped():
-    colour = noise(*SIZE)
-    transparent = colour.copy()
-    transparent.putalpha(0)
-    np.testing.assert_array_equal(decode(png(transparent), SIZE), np.asarray(colour))
 
 
 def test_labels_follow_the_sorted_identities(split_of):
@@ -126,15 +70,25 @@ def test_batches_agree_with_the_plan(split_of, market):
     batches = list(split.batches(PLAN))
     assert len(batches) == len(PLAN)
     for batch, row in zip(batches, PLAN, strict=True):
+        assert batch.shape == (4, *SIZE, 3) and batch.dtype == np.uint8
         files = [(market / split.paths[i]).read_bytes() for i in row]
-        np.testing.assert_array_equal(batch["image"], [decode(file, SIZE) for file in files])
-        np.testing.assert_array_equal(batch["label"], split.labels[row])
-        np.testing.assert_array_equal(batch["camera"], SIDES["train"][row])
+        np.testing.assert_array_equal(batch, [decode(file, SIZE) for file in files])
 
 
-def test_a_camera_that_was_not_in_training_stays_unknown(split_of):
-    (batch,) = split_of("gallery").batches(np.array([[4, 2, 1]]))
-    assert batch["camera"].tolist() == [-1, 1, -1]
+def test_a_split_names_its_cameras_and_says_which_took_each_image(split_of):
+    train, gallery = split_of(), split_of("gallery")
+    assert (len(train), len(gallery)) == (9, 5)
+    assert train.camera_names == (("market", 1), ("market", 3))
+    assert train.camera_rows.tolist() == [0, 0, 1, 0, 0, 1, 1, 0, 1]
+    assert gallery.camera_names == tuple(("market", camera) for camera in (1, 2, 3, 7))
+    assert gallery.camera_rows.tolist() == [0, 1, 2, 0, 3]
+    assert train.camera_rows.dtype == train.labels.dtype == np.int32
+
+
+def test_cameras_of_one_number_in_two_data_sets_are_two():
+    cameras = Cameras.of([("b", np.array([4, 2, 4])), ("a", np.array([2, 9]))])
+    assert cameras.names == (("b", 2), ("b", 4), ("a", 2), ("a", 9))
+    assert cameras.rows.tolist() == [1, 0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("options", [{"cache": "memory"}, {"threads": 1}, {"threads": 7}])
@@ -178,25 +132,25 @@ def test_the_next_process_finds_a_file_of_decoded_images(builder, split_of, tmp_
     assert not records.reads
 
 
-def test_other_images_or_another_size_have_a_file_of_their_own(split_of, tmp_path):
+def test_other_images_or_another_size_have_a_file_of_their_own(builder, split_of, tmp_path):
     for name in ("train", "gallery"):
         assert split_of(name, cache="file", folder=tmp_path).pixels.shape[1:] == (*SIZE, 3)
     other = Loading((16, 8), "file", tmp_path, 1, 0)
-    records = split_of()._records
-    assert Split("train", records, SIDES["train"], other).pixels.shape == (9, 16, 8, 3)
+    records = Records(builder, "train")
+    assert Split("train", records, cameras_of(records), other).pixels.shape == (9, 16, 8, 3)
     assert len(list(tmp_path.glob("*.npy"))) == 3
 
 
-def test_indices_stand_in_for_images(split_of):
-    split = split_of(cache="memory")
-    for batch, told in zip(split.batches(PLAN), split.indices(PLAN), strict=True):
-        np.testing.assert_array_equal(split.pixels[told.pop("index")], batch.pop("image"))
-        assert_equal([told], [batch])
+@pytest.mark.parametrize("cache", ["memory", "file", "none"])
+def test_pixels_give_the_images_of_a_batch_by_index(split_of, tmp_path, cache):
+    split = split_of(cache=cache, folder=tmp_path)
+    for batch, row in zip(split.batches(PLAN), PLAN, strict=True):
+        np.testing.assert_array_equal(split.pixels[row], batch)
 
 
 def test_the_training_plan_is_that_of_the_sampling(builder):
     records = Records(builder, "train")
-    split = TrainingSplit("train", records, SIDES["train"], loading(), sampling=SAMPLING)
+    split = TrainingSplit("train", records, cameras_of(records), loading(), sampling=SAMPLING)
     for epoch in (1, 2):
         expected = sampling_plan(split.labels, 2, 2, seed=3, epoch=epoch)
         np.testing.assert_array_equal(split.plan(epoch), expected)

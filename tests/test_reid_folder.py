@@ -4,34 +4,37 @@ import os
 
 import pytest
 
-from configs.default import get_config
 from data.builder import Records, prepare
 from data.builders.reid_folder import ReidFolder
-from data.errors import DataError
+from data.dataset_spec import DatasetSpec
 from data.listing import MARKET_FOLDERS as FOLDERS
 from data.listing import market_layout
-from data.pipeline import decode
-from data.source import Source
+from data.settings import DataSettings
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.pictures import decode
 
-PATTERN = get_config().data.pattern
+PATTERN = DataSettings().pattern
 
 
 def scanned(root, *names, pattern=PATTERN):
-    """What the names say; the files are empty, for names are all that is read."""
-    (root / "query").mkdir(parents=True)
-    for name in names:
-        (root / "query" / name).touch()
-    entries = market_layout(root, pattern, folders={"query": "query"})["query"]
+    """What the names of a test split say; the files are empty, for only names are read."""
+    for folder in ("query", "bounding_box_test"):
+        (root / folder).mkdir(parents=True)
+        for name in names:
+            (root / folder / name).touch()
+    splits = market_layout(root, pattern)
+    assert list(splits) == ["query", "gallery"]
+    entries = splits["query"]
     return [(entry.path.name, entry.identity, entry.camera) for entry in entries]
 
 
-def source_of(root, pattern=PATTERN):
-    return Source("reid_folder", root=str(root), pattern=pattern)
+def spec_of(root, pattern=PATTERN):
+    return DatasetSpec("reid_folder", root=str(root), pattern=pattern)
 
 
 def name_of(root, pattern=PATTERN):
     """The name under which the folder is prepared."""
-    return ReidFolder.configure(source_of(root, pattern)).name
+    return ReidFolder.configure(spec_of(root, pattern)).name
 
 
 def test_a_name_gives_identity_and_camera(tmp_path):
@@ -47,7 +50,7 @@ def test_junk_is_dropped_and_a_distractor_kept(tmp_path):
 
 @pytest.mark.parametrize("split", FOLDERS)
 def test_splits_are_the_folders_of_market(market, split):
-    folders = {entry.path.parent.name for entry in ReidFolder.scan(source_of(market))[split]}
+    folders = {entry.path.parent.name for entry in ReidFolder.scan(spec_of(market))[split]}
     assert folders == {FOLDERS[split]}
 
 
@@ -77,30 +80,30 @@ def test_a_parent_folder_that_looks_like_a_name_does_not_confuse(tmp_path):
 
 @pytest.mark.parametrize("name", ["x3_c1.jpg", "3.jpg", "3_c.jpg", "-_c1.jpg", "3-1_c1.jpg"])
 def test_a_name_that_gives_no_numbers_is_an_error(tmp_path, name):
-    with pytest.raises(DataError, match=name) as error:
+    with pytest.raises(UserError, match=name) as error:
         scanned(tmp_path, "2_c1.jpg", name)
     assert f"by the pattern {PATTERN!r}" in str(error.value)
 
 
 @pytest.mark.parametrize("pattern", [r"(\d+", r"\d+_c\d+", r"(\d+)_c\d+", r"(\d)(\d)_c(\d)"])
 def test_a_pattern_that_gives_no_two_groups_is_an_error(tmp_path, pattern):
-    with pytest.raises(DataError) as error:
+    with pytest.raises(UserError) as error:
         scanned(tmp_path, "22_c1.jpg", pattern=pattern)
     assert f"config.data.pattern = {pattern!r}" in str(error.value)
 
 
 @pytest.mark.parametrize("names", [(), ("-1_c1_0.jpg",), ("readme.txt",)])
 def test_a_split_without_images_is_an_error(tmp_path, names):
-    with pytest.raises(DataError) as error:
+    with pytest.raises(UserError) as error:
         scanned(tmp_path, *names)
     assert f"{tmp_path / 'query'} holds no image" in str(error.value)
 
 
-@pytest.mark.parametrize("folder", FOLDERS.values())
-def test_a_missing_split_is_an_error(market, folder):
+@pytest.mark.parametrize("folder", ["query", "bounding_box_test"])
+def test_a_missing_test_split_is_an_error(market, folder):
     (market / folder).rename(market / "elsewhere")
-    with pytest.raises(DataError) as error:
-        ReidFolder.scan(source_of(market))
+    with pytest.raises(UserError) as error:
+        ReidFolder.scan(spec_of(market))
     assert f"{market / folder} is not a folder" in str(error.value)
     assert "config.data.root" in str(error.value)
 
@@ -108,7 +111,7 @@ def test_a_missing_split_is_an_error(market, folder):
 def test_the_original_bytes_are_kept_in_every_format(market, tmp_path, write_image):
     for frame, suffix in enumerate(("png", "tif", "tiff", "bmp", "jpeg", "PNG")):
         write_image(market / "query" / f"30_c1_{frame}.{suffix}")
-    config = ReidFolder.configure(source_of(market))
+    config = ReidFolder.configure(spec_of(market))
     builder = prepare(ReidFolder, str(tmp_path), config=config)
     for split, images in {"train": 9, "query": 2 + 6, "gallery": 5}.items():
         records = Records(builder, split)

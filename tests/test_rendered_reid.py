@@ -1,4 +1,4 @@
-"""Drawn people are split as in Occluded-Duke, and the same bytes come out every time."""
+"""Drawn people are split like Occluded-Duke, and each preparation gives the same bytes."""
 
 import io
 import re
@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs.default import get_config
 from data.builder import SPLITS, Records, prepare
 from data.builders.rendered_reid import RenderedReid, _take, plan_shots
+from data.settings import DataSettings
 
 OCCLUDED_DUKE = {"train": (702, 15618), "query": (519, 2210), "gallery": (1110, 17661)}
 SMALL = {"train": (96, 1536), "query": (48, 144), "gallery": (72, 576)}
@@ -37,7 +37,7 @@ def full():
 
 @pytest.fixture(scope="module")
 def drawn(drawn_config, drawn_dir):
-    """The prepared splits."""
+    """Returns the records of each prepared split."""
     builder = prepare(RenderedReid, str(drawn_dir), config=drawn_config)
     return {split: Records(builder, split) for split in SPLITS}
 
@@ -92,7 +92,7 @@ def test_no_frame_and_no_path_is_used_twice(full):
 
 
 def test_paths_are_named_as_in_market(full):
-    pattern = get_config().data.pattern
+    pattern = DataSettings().pattern
     for shot in full["gallery"]:
         found = re.match(pattern, shot.name)
         assert (int(found[1]), int(found[2])) == (shot.identity, shot.camera + 1)

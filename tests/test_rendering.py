@@ -38,7 +38,7 @@ def pixels(jpeg: bytes) -> np.ndarray:
 
 
 def silhouette_of(person: Person, pose: Pose) -> np.ndarray:
-    """A silhouette as it stands in a picture: 256 x 128, coverage 0 .. 1."""
+    """Returns a silhouette [256, 128] in the size of a photo, with coverage 0 .. 1."""
     figure = draw_person(person, pose).getchannel("A").resize((194, 256)).crop((33, 0, 161, 256))
     return np.asarray(figure, np.float32) / 255
 
@@ -122,7 +122,7 @@ def test_the_occluder_changes_only_what_it_hides(monkeypatch):
         silhouette, covered = placed[-1]
         body = silhouette > 0.5
         assert abs((body & covered).sum() / body.sum() - (1 - shots[1].visible)) < 0.02
-        # An occluder may resemble the clothes it hides; what it leaves free only JPEG may touch.
+        # An occluder may resemble the clothes it hides. Outside it, only JPEG changes pixels.
         assert (difference[body & covered] > 28).mean() > 0.5
         assert np.median(difference[~covered]) < 2
 
@@ -150,7 +150,7 @@ def test_cameras_look_at_different_places_in_different_light():
         shots = [
             pixels(take_photo(person, make_camera(0, index), generator(k)).jpeg) for k in range(3)
         ]
-        # The upper corners show the place and not the person.
+        # The upper corners show the scene, not the person.
         means.append(np.mean([shot[:60, :24].mean((0, 1)) for shot in shots], axis=0))
     for first in range(8):
         for second in range(first):

@@ -4,8 +4,9 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from tests.parity.released import golden
 
-from benchmarks.released import golden
+from dpeformer_jax.features import unit_length
 from dpeformer_jax.retrieval import metrics
 from dpeformer_jax.retrieval import rerank as module
 from dpeformer_jax.retrieval.rerank import rerank
@@ -53,8 +54,12 @@ def released_case(kind):
     values = golden("evaluation.npz")
     features = [values["qf"], values["gf"]]
     if kind == "norm":
-        features = [metrics.normalize(x) for x in features]
-    return values, features, [values[f"{x}_{y}"] for y in ("pids", "camids") for x in "qg"]
+        features = [unit_length(x) for x in features]
+    return (
+        values,
+        features,
+        [metrics.Labels(values[f"{x}_pids"], values[f"{x}_camids"]) for x in "qg"],
+    )
 
 
 def assert_scores(scores, precision, cmc):

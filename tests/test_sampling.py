@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.released import golden
 from data.sampling import sampling_plan
+from tests.parity.released import golden
 
 # Not contiguous, not sorted; 9, 4, 6, 8 and 5 images.
 LABELS = np.random.default_rng(1).permutation(np.repeat([7, 3, 40, 12, 25], [9, 4, 6, 8, 5]))

@@ -21,9 +21,9 @@ def random_tokens(batch=5, patches=40, width=8, seed=0):
     return rng.standard_normal((batch, width)).astype(np.float32), tokens
 
 
-def chosen_one_by_one(globe, patches, min_patches):
+def chosen_one_by_one(global_token, patches, min_patches):
     """The released program's rule for one image, in plain numpy."""
-    proxy = np.argmax(patches @ globe)
+    proxy = np.argmax(patches @ global_token)
     similarity = patches @ patches[proxy]
     order = np.argsort(-similarity, kind="stable")
     drops = np.append(-np.diff(similarity[order]), 0)
@@ -31,10 +31,10 @@ def chosen_one_by_one(globe, patches, min_patches):
 
 
 def test_choice_follows_the_written_rule():
-    globe, patches = random_tokens()
-    selection = select_patches(globe, patches, min_patches=6)
-    for i in range(len(globe)):
-        proxy, order = chosen_one_by_one(globe[i], patches[i], 6)
+    global_token, patches = random_tokens()
+    selection = select_patches(global_token, patches, min_patches=6)
+    for i in range(len(global_token)):
+        proxy, order = chosen_one_by_one(global_token[i], patches[i], 6)
         assert selection.proxy[i] == proxy
         np.testing.assert_array_equal(np.argsort(selection.rank[i])[: len(order)], order)
         np.testing.assert_array_equal(np.flatnonzero(selection.kept[i]), np.sort(order))
@@ -57,11 +57,11 @@ def test_stripes_are_rows_of_the_image():
 
 
 def test_bands_pool_the_kept_patches_by_rank():
-    globe, patches = random_tokens()
-    selection = select_patches(globe, patches, min_patches=6)
+    global_token, patches = random_tokens()
+    selection = select_patches(global_token, patches, min_patches=6)
     pooled = pool_selected(patches, own_bands(selection, 3))
-    for i in range(len(globe)):
-        _, order = chosen_one_by_one(globe[i], patches[i], 6)
+    for i in range(len(global_token)):
+        _, order = chosen_one_by_one(global_token[i], patches[i], 6)
         count = len(order)
         for part in range(3):
             band = order[part * count // 3 : -(-(part + 1) * count // 3)]
@@ -69,27 +69,27 @@ def test_bands_pool_the_kept_patches_by_rank():
 
 
 def test_gradient_reaches_kept_patches_only():
-    globe, patches = random_tokens()
+    global_token, patches = random_tokens()
 
-    def pooled_sum(globe, patches):
-        selection = select_patches(globe, patches, 6)
+    def pooled_sum(global_token, patches):
+        selection = select_patches(global_token, patches, 6)
         return (pool_selected(patches, own_bands(selection, 3)) ** 2).sum()
 
-    globe_grad, patch_grad = jax.grad(pooled_sum, argnums=(0, 1))(globe, patches)
-    kept = np.asarray(select_patches(globe, patches, 6).kept)
-    assert not np.any(globe_grad)
+    global_token_grad, patch_grad = jax.grad(pooled_sum, argnums=(0, 1))(global_token, patches)
+    kept = np.asarray(select_patches(global_token, patches, 6).kept)
+    assert not np.any(global_token_grad)
     np.testing.assert_array_equal(np.any(patch_grad, axis=-1), kept)
 
 
 def test_choice_is_made_in_float32_for_bfloat16_tokens():
-    globe, patches = random_tokens()
-    globe, patches = (jnp.asarray(x, jnp.bfloat16) for x in (globe, patches))
-    exact = select_patches(globe.astype(jnp.float32), patches.astype(jnp.float32), 6)
-    for ours, expected in zip(select_patches(globe, patches, 6), exact, strict=True):
+    global_token, patches = random_tokens()
+    global_token, patches = (jnp.asarray(x, jnp.bfloat16) for x in (global_token, patches))
+    exact = select_patches(global_token.astype(jnp.float32), patches.astype(jnp.float32), 6)
+    for ours, expected in zip(select_patches(global_token, patches, 6), exact, strict=True):
         np.testing.assert_array_equal(ours, expected)
 
 
 def test_kept_marks_as_many_patches_as_counted():
     rank = jnp.array([[2, 0, 1], [0, 1, 2]])
-    selection = Selection(jnp.zeros(2, int), jnp.array([1, 3]), rank)
+    selection = Selection(jnp.zeros(2, int), jnp.array([1, 3]), rank, jnp.zeros((2, 3)))
     assert selection.kept.tolist() == [[False, True, False], [True, True, True]]

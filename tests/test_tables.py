@@ -2,8 +2,8 @@
 
 import pytest
 
-from data.errors import DataError
 from data.tables import read_list, read_table
+from dpeformer_jax.base.errors import UserError
 
 
 def rows(path, text, **options):
@@ -34,13 +34,13 @@ def test_a_short_row_has_empty_cells(tmp_path):
     ],
 )
 def test_a_table_that_cannot_be_read_says_what_to_do(tmp_path, text, encoding, words):
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(UserError) as caught:
         rows(tmp_path / "t.csv", text, encoding=encoding)
     assert all(word in str(caught.value) for word in words), caught.value
 
 
 def test_a_table_that_is_not_there_is_named(tmp_path):
-    with pytest.raises(DataError, match="t.csv cannot be read as a table with the columns a,b"):
+    with pytest.raises(UserError, match="t.csv cannot be read as a table with the columns a,b"):
         list(read_table(tmp_path / "t.csv", ("a", "b")))
 
 
@@ -48,5 +48,5 @@ def test_a_list_is_its_lines_without_empty_ones(tmp_path):
     (tmp_path / "l.txt").write_bytes(b"a 1\r\n\r\n  b 2 \n")
     assert read_list(tmp_path / "l.txt") == ["a 1", "b 2"]
     (tmp_path / "l.txt").write_text("\n")
-    with pytest.raises(DataError, match="l.txt is empty"):
+    with pytest.raises(UserError, match="l.txt is empty"):
         read_list(tmp_path / "l.txt")

@@ -1,4 +1,4 @@
-"""A workdir belongs to one config."""
+"""A workdir belongs to one config and one set of data, wherever these lie."""
 
 import json
 import os
@@ -6,15 +6,24 @@ import os
 import pytest
 
 from configs import quickstart
-from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.training.workdir import FREE, check_workdir, write_config
-from dpeformer_jax.validation import flatten
+from configs.fields import flatten
+from configs.record import FREE, check_config, write_config
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.training.workdir import check_data, record_data, refuse_unwritable
 
 
 def started(workdir, config):
     """As a run leaves it after its first checkpoint."""
     write_config(workdir, config)
     (workdir / "checkpoints" / "10").mkdir(parents=True)
+
+
+def rewritten(workdir, change):
+    """config.json as another version wrote it."""
+    path = workdir / "config.json"
+    stored = json.loads(path.read_text())
+    change(stored)
+    path.write_text(json.dumps(stored))
 
 
 def test_the_config_is_kept_beside_the_run(tmp_path):
@@ -28,45 +37,108 @@ def test_the_config_is_kept_beside_the_run(tmp_path):
 def test_the_same_config_goes_on_and_free_fields_may_change(tmp_path):
     config = quickstart.get_config()
     started(tmp_path, config)
-    check_workdir(tmp_path, config)
+    check_config(tmp_path, config)
     config.train.log_every = 1
     config.eval.rerank = True
-    check_workdir(tmp_path, config)
+    config.data.root = "/moved"
+    config.data.data_dir = "/elsewhere"
+    config.views.occluders = "/moved/bank.npz"
+    check_config(tmp_path, config)
 
 
 def test_another_config_is_refused_with_the_difference(tmp_path):
     config = quickstart.get_config()
     started(tmp_path, config)
     config.optim.lr = 0.5
-    with pytest.raises(ConfigError, match=r"config.optim.lr: 0.004 -> 0.5\. Choose another"):
-        check_workdir(tmp_path, config)
+    with pytest.raises(UserError, match=r"config.optim.lr: 0.004 -> 0.5\. Choose another"):
+        check_config(tmp_path, config)
+
+
+def test_a_field_that_is_newer_than_the_run_had_its_default_then(tmp_path):
+    config = quickstart.get_config()
+    started(tmp_path, config)
+    rewritten(tmp_path, lambda stored: stored["loss"].pop("id_global"))
+    check_config(tmp_path, config)
+    config.loss.id_global = 3.0
+    with pytest.raises(UserError, match="config.loss.id_global: 2.0 -> 3.0"):
+        check_config(tmp_path, config)
+
+
+def test_a_field_that_was_renamed_is_compared_under_its_new_name(tmp_path):
+    config = quickstart.get_config()
+    started(tmp_path, config)
+
+    def before(stored):
+        stored["views"]["second"] = stored["views"].pop("occlusion")
+        stored["loss"]["occluded_memory"] = stored["loss"].pop("memory_occluded")
+
+    rewritten(tmp_path, before)
+    check_config(tmp_path, config)
+    config.views.occlusion = "erasing"
+    with pytest.raises(UserError, match="config.views.occlusion: roa -> erasing"):
+        check_config(tmp_path, config)
+
+
+def test_a_field_that_is_no_more_is_refused(tmp_path):
+    config = quickstart.get_config()
+    started(tmp_path, config)
+    rewritten(tmp_path, lambda stored: stored["model"].update(gold=1))
+    with pytest.raises(UserError, match="config.model.gold: 1 -> .no such field."):
+        check_config(tmp_path, config)
 
 
 def test_a_run_that_never_saved_may_start_with_another_config(tmp_path):
     config = quickstart.get_config()
     write_config(tmp_path, config)
     config.optim.lr = 0.5
-    check_workdir(tmp_path, config)
+    check_config(tmp_path, config)
 
 
 def test_a_path_that_cannot_be_a_folder_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot be written"):
         write_config(tmp_path / "file" / "run", quickstart.get_config())
 
 
 @pytest.mark.parametrize("inside", ["run", "a/b/run", ""])
 def test_a_folder_that_cannot_be_written_is_refused_at_the_start(tmp_path, inside):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="file is not a folder"):
-        check_workdir(tmp_path / "file" / inside, quickstart.get_config())
+    with pytest.raises(UserError, match="file is not a folder"):
+        refuse_unwritable(tmp_path / "file" / inside)
 
 
 def test_a_read_only_folder_is_refused_at_the_start(tmp_path, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere
-    with pytest.raises(ConfigError, match="read-only"):
-        check_workdir(tmp_path / "run", quickstart.get_config())
+    with pytest.raises(UserError, match="read-only"):
+        refuse_unwritable(tmp_path / "run")
 
 
 def test_free_fields_exist():
-    assert set(FREE) <= flatten(quickstart.get_config().to_dict()).keys()
+    assert set(FREE) < flatten(quickstart.get_config().to_dict()).keys()
+
+
+def trained_on(bank="b0", **fingerprints):
+    datasets = {name: {"fingerprint": value} for name, value in fingerprints.items()}
+    return {"datasets": datasets, "occluders": f"96 cut-outs drawn, fingerprint {bank}"}
+
+
+@pytest.mark.parametrize(
+    ("now", "changed"),
+    [
+        (trained_on(market="f0", duke="f2"), "data set 2"),
+        (trained_on(market="f0"), "data set 2"),
+        (trained_on(duke="f1", market="f0"), "data set 1, data set 2"),
+        (trained_on("b1", market="f0", duke="f1"), "occluders"),
+    ],
+)
+def test_a_training_does_not_go_on_with_other_data(tmp_path, now, changed):
+    record_data(tmp_path, trained_on(market="f0", duke="f1"))
+    with pytest.raises(UserError, match=f"the data have changed .*: {changed}"):
+        check_data(tmp_path, now)
+
+
+def test_data_may_move_and_change_their_names(tmp_path):
+    record_data(tmp_path, trained_on(market="f0", duke="f1"))
+    moved = trained_on(mine="f0", others="f1")
+    moved["occluders"] = "96 cut-outs from /moved/bank.npz, fingerprint b0"
+    check_data(tmp_path, moved)

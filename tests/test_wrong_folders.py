@@ -2,10 +2,10 @@
 
 import layouts
 import pytest
-from layouts import OF_FOLDERS, error_of, scan, source_of
+from layouts import OF_FOLDERS, error_of, scan, spec_of
 
 from data.catalog import BUILDERS, builder_of
-from data.errors import DataError
+from dpeformer_jax.base.errors import UserError
 
 
 @pytest.mark.parametrize("title", OF_FOLDERS)
@@ -25,6 +25,44 @@ def test_a_missing_folder_is_an_error_that_names_it(tmp_path, title):
         folder = entry.path.relative_to(root).parents[-2]
         (root / folder).rename(root / "elsewhere")
         assert f"{root / folder} is not a folder" in error_of(title, root)
+
+
+TRAINED_FROM = {
+    "market1501": "bounding_box_train",
+    "market1501/500k": "bounding_box_train",
+    "dukemtmc_reid": "bounding_box_train",
+    "occluded_duke": "bounding_box_train",
+    "p_dukemtmc_reid": "train",
+    "msmt17": "train",
+    "msmt17/v2": "mask_train_v2",
+    "cuhk03_np": "detected/bounding_box_train",
+    "cuhk03_np/labeled": "labeled/bounding_box_train",
+    "reid_folder": "bounding_box_train",
+}
+
+
+@pytest.mark.parametrize(("title", "folder"), TRAINED_FROM.items())
+def test_without_the_training_folder_a_data_set_is_for_testing(tmp_path, title, folder):
+    root = OF_FOLDERS[title](tmp_path)
+    whole = scan(title, root)
+    (root / folder).rename(tmp_path / "elsewhere")
+    assert scan(title, root) == {split: whole[split] for split in ("query", "gallery")}
+    spec = spec_of(title, root)
+    assert builder_of(spec).training_folder(spec) == root / folder
+
+
+@pytest.mark.parametrize(("title", "folder"), TRAINED_FROM.items())
+def test_a_link_to_nothing_is_not_taken_for_a_missing_training_folder(tmp_path, title, folder):
+    root = OF_FOLDERS[title](tmp_path)
+    (root / folder).rename(tmp_path / "elsewhere")
+    (root / folder).symlink_to("gone")
+    assert f"{root / folder} is not a folder" in error_of(title, root)
+
+
+@pytest.mark.parametrize("title", [title for title in OF_FOLDERS if title not in TRAINED_FROM])
+def test_a_data_set_for_testing_alone_has_no_training_folder(tmp_path, title):
+    spec = spec_of(title, tmp_path)
+    assert builder_of(spec).training_folder(spec) is None
 
 
 @pytest.mark.parametrize("title", OF_FOLDERS)
@@ -72,9 +110,9 @@ def test_suffixes_in_upper_case_are_read(tmp_path, title):
 
 @pytest.mark.parametrize("name", BUILDERS)
 def test_an_unknown_variant_is_an_error_that_names_the_builder(name, tmp_path):
-    source = source_of(f"{name}/huge", tmp_path)
-    with pytest.raises(DataError, match=f"{name} has no variant 'huge'; it has"):
-        builder_of(source).variant_of(source)
+    spec = spec_of(f"{name}/huge", tmp_path)
+    with pytest.raises(UserError, match=f"{name} has no variant 'huge'; it has"):
+        builder_of(spec).variant_of(spec)
 
 
 @pytest.mark.parametrize("name", BUILDERS)

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 from variables import random_variables
 
-from configs import quickstart
-from dpeformer_jax.model.description import build_model, describe
-from dpeformer_jax.model.dpeformer import DPEFormer
-from dpeformer_jax.model.vit import VARIANTS
-from dpeformer_jax.weights import Weights
+from configs import quickstart, unpack
+from dpeformer_jax.base.interfaces import OccluderBank, TestSet
+from dpeformer_jax.checkpoint.weights import Weights
+from dpeformer_jax.model.families import build_network, example
+from dpeformer_jax.model.spec import NetworkSpec
 
 SIZE = (64, 32)
+CAMERAS = (("toy", 1), ("toy", 2))
 
 
 def toy_config(preset="", **train):
@@ -26,14 +27,29 @@ def toy_config(preset="", **train):
     return config
 
 
+def toy_experiment(config):
+    """What trains the config's network on ToyImages."""
+    return unpack.experiment_of(config, num_classes=4, cameras=CAMERAS)
+
+
+def toy_spec(size=SIZE, **fields):
+    """Of a "mu" network."""
+    return NetworkSpec(
+        **{"variant": "mu", "image_size": size, "stride": 16, "num_classes": 5, "min_patches": 4}
+        | fields
+    )
+
+
+def toy_variables(spec):
+    """Random variables of the network that the spec defines."""
+    return random_variables(build_network(spec), *example(spec))
+
+
 def toy_weights(size=SIZE, **fields):
     """A whole "mu" network with random weights and a memory bank."""
-    fields = {"stride": 16, "num_classes": 5, "min_patches": 4} | fields
-    model = describe(DPEFormer(VARIANTS["mu"], **fields), size)
-    image, side = np.zeros((1, *size, 3), np.float32), np.zeros(1, np.int32)
-    variables = random_variables(build_model(model), image, side)
+    spec = toy_spec(size, **fields)
     memory = np.random.default_rng(7).standard_normal((5, 4 * 32)).astype(np.float32)
-    return Weights(Path(), model, variables, memory)
+    return Weights(Path(), spec, toy_variables(spec), memory)
 
 
 class ToyImages:
@@ -43,31 +59,34 @@ class ToyImages:
         rng = np.random.default_rng(seed)
         self.identities = np.repeat(np.arange(1, identities + 1), images_each)
         self.labels = (self.identities - 1).astype(np.int32)
-        self.sides = (np.arange(len(self.labels)) % 2).astype(np.int32)
-        self.cameras = self.sides + 1
+        self.camera_names = CAMERAS
+        self.camera_rows = (np.arange(len(self)) % 2).astype(np.int32)
+        self.cameras = self.camera_rows + 1
         colours = np.random.default_rng(5).integers(60, 196, (identities, 1, 1, 3))
-        noise = rng.integers(-60, 60, (len(self.labels), *SIZE, 3))
+        noise = rng.integers(-60, 60, (len(self), *SIZE, 3))
         self.pixels = (colours[self.labels] + noise).astype(np.uint8)
+
+    def __len__(self):
+        return len(self.identities)
 
     def plan(self, epoch):
         """Batches of 8: two images of each of four identities."""
         rng = np.random.default_rng(epoch)
-        order = np.argsort(self.labels + rng.random(len(self.labels)) / 2)
+        order = np.argsort(self.labels + rng.random(len(self)) / 2)
         return order.reshape(4, 3, 2).transpose(1, 0, 2).reshape(3, 8)
 
     def batches(self, plan):
-        for row, told in zip(plan, self.indices(plan), strict=True):
-            yield {"image": self.pixels[row], **{n: told[n] for n in ("label", "camera")}}
-
-    def indices(self, plan):
         for row in plan:
-            yield {"index": row, "label": self.labels[row], "camera": self.sides[row]}
+            yield self.pixels[row]
+
+
+def toy_tests():
+    """One test set of the cameras that ToyImages has."""
+    return [TestSet("toy", ToyImages(seed=1), ToyImages(seed=2), {"fingerprint": "f00"})]
 
 
 def toy_bank():
     """One dark and one light opaque cut-out, wide and tall."""
-    from dpeformer_jax.training.occlusion import OccluderBank
-
     images = np.full((2, 8, 8, 4), 255, np.uint8)
     images[0, ..., :3] = 20
     return OccluderBank(images, np.array([False, True]))

@@ -1,1 +1,1 @@
-"""One TFDS builder a data set."""
+"""Builds each data set: one TFDS builder a file."""

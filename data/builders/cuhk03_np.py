@@ -1,21 +1,21 @@
 """CUHK03 by the new protocol."""
 
-from data.builder import Counts, FolderBuilder
-from data.listing import Listing, folder_in, market_layout
-from data.source import Source
+from pathlib import Path
 
-PATTERN = r"(\d{4})_c(\d)"
-CAMERAS = range(1, 3)
+from data.builder import Counts, MarketBuilder
+from data.dataset_spec import DatasetSpec
+from data.listing import folder_in
+
 QUERY = Counts(700, 1400)
 
 
-class CUHK03NP(FolderBuilder):
+class CUHK03NP(MarketBuilder):
     """CUHK03-NP: five pairs of cameras on a campus, split 767 / 700 identities.
 
     Source: CUHK03 of the Chinese University of Hong Kong, for research; the split and the packing
     are https://github.com/zhunzhong07/person-re-ranking.
 
-    Layout; the two variants show the same people, in boxes of a detector or drawn by hand:
+    Layout; the variants show the same people, in boxes of a detector or in boxes drawn by hand:
 
         cuhk03-np/
           detected/  bounding_box_train/  query/  bounding_box_test/     0001_c1_1.png ...
@@ -30,6 +30,7 @@ class CUHK03NP(FolderBuilder):
     """
 
     name = "cuhk03_np"
+    CAMERAS = range(1, 3)
     VARIANTS = ("detected", "labeled")
     PUBLISHED = {
         "detected": {
@@ -45,6 +46,5 @@ class CUHK03NP(FolderBuilder):
     }
 
     @classmethod
-    def scan(cls, source: Source) -> Listing:
-        folder = folder_in(source.folder, cls.variant_of(source))
-        return market_layout(folder, PATTERN, CAMERAS)
+    def market_folder(cls, spec: DatasetSpec) -> Path:
+        return folder_in(spec.folder, cls.variant_of(spec))

@@ -1,19 +1,15 @@
 """DukeMTMC-reID, from a copy that the user already has."""
 
-from data.builder import Counts, FolderBuilder
-from data.listing import Listing, market_layout
-from data.source import Source
+from data.builder import Counts, MarketBuilder
 
-PATTERN = r"(\d{4})_c(\d)"
-CAMERAS = range(1, 9)
 GALLERY = Counts(1110, 17661, 8)
 
 
-class DukeMTMCReID(FolderBuilder):
-    """DukeMTMC-reID: eight cameras on a campus; boxes drawn by hand.
+class DukeMTMCReID(MarketBuilder):
+    """DukeMTMC-reID: eight cameras on a campus, boxes drawn by hand.
 
-    Source: withdrawn by its authors in 2019 and not to be had from them any more. Nothing is
-    downloaded; only a copy that you already have is read. It was under CC BY-NC-SA 4.0.
+    Source: the authors withdrew it in 2019 and no longer provide it. Nothing is downloaded; the
+    builder reads a copy that you already have. The licence was CC BY-NC-SA 4.0.
 
     Layout:
 
@@ -23,7 +19,7 @@ class DukeMTMCReID(FolderBuilder):
           bounding_box_test/    0002_c1_f0044158.jpg ...
           README.md LICENSE_DukeMTMC.txt ...          not read
 
-    Identities reach 7140. 408 of the gallery's are distractors with numbers like any other.
+    Identities reach 7140. 408 identities of the gallery are distractors, numbered like all others.
 
     Counts (identities / images / cameras): train 702 / 16,522 / 8, query 702 / 2,228 / 8, gallery
     1,110 / 17,661 / 8.
@@ -35,10 +31,7 @@ class DukeMTMCReID(FolderBuilder):
     """
 
     name = "dukemtmc_reid"
+    CAMERAS = range(1, 9)
     PUBLISHED = {
         "": {"train": Counts(702, 16522, 8), "query": Counts(702, 2228, 8), "gallery": GALLERY}
     }
-
-    @classmethod
-    def scan(cls, source: Source) -> Listing:
-        return market_layout(source.folder, PATTERN, CAMERAS)

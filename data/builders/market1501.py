@@ -1,21 +1,20 @@
-"""Market-1501, and with 500,000 distractors."""
+"""Market-1501, with or without the 500,000 further distractors."""
 
-from data.builder import Counts, FolderBuilder
-from data.errors import DataError
-from data.listing import JUNK, Entry, Listing, folder_in, images_in, market_layout, parse
-from data.source import Source
+from data.builder import Counts, MarketBuilder
+from data.dataset_spec import DatasetSpec
+from data.listing import Entry, Listing, folder_in, images_in, parse
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.protocol import JUNK
 
-PATTERN = r"(-1|\d{4})_c(\d)"
-CAMERAS = range(1, 7)
 DISTRACTOR = 0
 TRAIN, QUERY = Counts(751, 12936, 6), Counts(750, 3368, 6)
 
 
-class Market1501(FolderBuilder):
-    """Market-1501: six cameras before a supermarket; boxes of a detector.
+class Market1501(MarketBuilder):
+    """Market-1501: six cameras before a supermarket, boxes of a detector.
 
     Source: https://zheng-lab-anu.github.io (L. Zheng). For research; its readme.txt forbids
-    distribution and commercial use. The 500,000 distractors are an archive of their own, which
+    distribution and commercial use. The 500,000 distractors come in a separate archive, which
     unpacks to `images/`.
 
     Layout:
@@ -27,8 +26,8 @@ class Market1501(FolderBuilder):
           images/               the distractors, for the variant "500k" only
           gt_bbox/ gt_query/ readme.txt Thumbs.db     not read
 
-    Identity 0 is a distractor and stays in the gallery, -1 is junk and is left out. One file name
-    of the published set ends in `.jpg.jpg`.
+    Identity 0 is a distractor and stays in the gallery; identity -1 is junk and is left out. One
+    published file name ends in `.jpg.jpg`.
 
     Counts (identities / images / cameras): train 751 / 12,936 / 6, query 750 / 3,368 / 6, gallery
     751 with identity 0 / 15,913 / 6 (the folder holds 19,732: 3,819 are junk), with distractors
@@ -39,6 +38,8 @@ class Market1501(FolderBuilder):
     """
 
     name = "market1501"
+    PATTERN = r"(-1|\d{4})_c(\d)"
+    CAMERAS = range(1, 7)
     VARIANTS = ("", "500k")
     PUBLISHED = {
         "": {"train": TRAIN, "query": QUERY, "gallery": Counts(751, 15913, 6)},
@@ -46,20 +47,20 @@ class Market1501(FolderBuilder):
     }
 
     @classmethod
-    def scan(cls, source: Source) -> Listing:
-        splits = market_layout(source.folder, PATTERN, CAMERAS)
-        if cls.variant_of(source) == "500k":
-            splits["gallery"] += _distractors(source)
+    def scan(cls, spec: DatasetSpec) -> Listing:
+        splits = super().scan(spec)
+        if cls.variant_of(spec) == "500k":
+            files = images_in(folder_in(spec.folder, "images"))
+            splits["gallery"] += _distractors(parse(files, spec.folder, cls.PATTERN, cls.CAMERAS))
         return splits
 
 
-def _distractors(source: Source) -> list[Entry]:
-    files = images_in(folder_in(source.folder, "images"))
-    entries = parse(files, source.folder, PATTERN, CAMERAS)
+def _distractors(entries: list[Entry]) -> list[Entry]:
+    """Returns the entries without junk; raises UserError where one shows a person."""
     entries = [entry for entry in entries if entry.identity != JUNK]
     for entry in entries:
         if entry.identity != DISTRACTOR:
-            raise DataError(
+            raise UserError(
                 f"{entry.path} is among the distractors, but its name gives identity "
                 f"{entry.identity}; distractors are 0000_c..."
             )

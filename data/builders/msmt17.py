@@ -3,21 +3,24 @@
 from pathlib import Path
 
 from data.builder import Counts, FolderBuilder
-from data.errors import DataError
-from data.listing import Entry, Listing, check_camera, folder_in
-from data.source import Source
+from data.dataset_spec import DatasetSpec
+from data.listing import Entry, Listing, check_camera, folders_in
 from data.tables import read_list
+from dpeformer_jax.base.errors import UserError
 
 CAMERAS = range(15)
-FOLDERS = {"v1": ("train", "test"), "v2": ("mask_train_v2", "mask_test_v2")}
+FOLDERS = {
+    "v1": {"train": "train", "test": "test"},
+    "v2": {"train": "mask_train_v2", "test": "mask_test_v2"},
+}
 TRAIN, QUERY, GALLERY = Counts(1041, 32621, 15), Counts(3060, 11659, 15), Counts(3060, 82161, 15)
 
 
 class MSMT17(FolderBuilder):
     """MSMT17: fifteen cameras on a campus, indoors and outdoors, at four times of the year.
 
-    Source: given to researchers who sign its release agreement. Version 2 has blurred faces, so
-    its scores are not comparable with version 1's.
+    Source: the authors give it to researchers who sign a release agreement. Version 2 has blurred
+    faces, so its scores are not comparable with those of version 1.
 
     Layout:
 
@@ -28,14 +31,13 @@ class MSMT17(FolderBuilder):
         MSMT17_V2/
           mask_train_v2/ mask_test_v2/ and the lists
 
-    The camera is the third field of the base name, minus 1. Identities are numbered separately in
-    train and test. Training takes list_train and list_val; the variants that end in "_without_val"
-    take list_train alone, as some programs do.
+    The camera is the third field of the base name, minus 1. Train and test number their identities
+    separately. Training uses list_train and list_val; the variants that end in "_without_val" use
+    list_train alone, as some programs do. Without the train folder the data set is for testing.
 
     Counts (identities / images / cameras): train 1,041 / 32,621 / 15 (30,248 images without
     list_val), query 3,060 / 11,659 / 15, gallery 3,060 / 82,161 / 15. They were published for
-    version 1 with list_val; those of version 2, and of training without list_val, are only warned
-    of.
+    version 1 with list_val; other counts of version 2, or without list_val, are only warned of.
 
     Citation: L. Wei, S. Zhang, W. Gao, Q. Tian. Person Transfer GAN to Bridge Domain Gap for
     Person Re-Identification. CVPR 2018.
@@ -61,26 +63,31 @@ class MSMT17(FolderBuilder):
     }
 
     @classmethod
-    def scan(cls, source: Source) -> Listing:
-        version, _, without_val = cls.variant_of(source).partition("_")
-        train, test = (folder_in(source.folder, name) for name in FOLDERS[version])
+    def scan(cls, spec: DatasetSpec) -> Listing:
+        version, _, without_val = cls.variant_of(spec).partition("_")
+        folders = folders_in(spec.folder, FOLDERS[version])
         training = ["list_train.txt"] if without_val else ["list_train.txt", "list_val.txt"]
-        return {
-            "train": _listed(source.folder, training, train),
-            "query": _listed(source.folder, ["list_query.txt"], test),
-            "gallery": _listed(source.folder, ["list_gallery.txt"], test),
-        }
+        splits = {}
+        if "train" in folders:
+            splits["train"] = _listed(spec.folder, training, folders["train"])
+        for split in ("query", "gallery"):
+            splits[split] = _listed(spec.folder, [f"list_{split}.txt"], folders["test"])
+        return splits
+
+    @classmethod
+    def training_folder(cls, spec: DatasetSpec) -> Path:
+        return spec.folder / FOLDERS[cls.variant_of(spec)[:2]]["train"]
 
 
 def _listed(root: Path, lists: list[str], folder: Path) -> list[Entry]:
-    """The images of some lists, by name; they lie in `folder`."""
+    """Returns the images in `folder` that some lists of `root` name, sorted by name."""
     entries = sorted(
         (entry for name in lists for entry in _of_list(root / name, folder)),
         key=lambda entry: entry.name,
     )
     for entry, following in zip(entries, entries[1:], strict=False):
         if entry.name == following.name:
-            raise DataError(f"{root}: {entry.name} stands twice in {' and '.join(lists)}")
+            raise UserError(f"{root}: {entry.name} is listed twice in {' and '.join(lists)}")
     return entries
 
 
@@ -93,9 +100,9 @@ def _entry(path: Path, line: str, folder: Path) -> Entry:
         name, identity = line.rsplit(maxsplit=1)
         number, camera = int(identity), int(name.rsplit("/", 1)[-1].split("_")[2]) - 1
     except (ValueError, IndexError):
-        raise DataError(
-            f"{path}: the line {line!r} is not a path, whose base name has the camera as third "
-            "field, and an identity"
+        raise UserError(
+            f"{path}: the line {line!r} must be a path and an identity; the path's base name has "
+            "the camera as third field"
         ) from None
     check_camera(f"{path}: {name}", camera, CAMERAS)
     return Entry(folder / name, f"{folder.name}/{name}", number, camera)

@@ -4,20 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.builder import Counts, FolderBuilder
-from data.errors import DataError
-from data.listing import Entry, Listing, folder_in, images_of_people, relative
-from data.source import Source
+from data.dataset_spec import DatasetSpec
+from data.listing import Entry, Listing, folder_in, folders_in, images_of_people, relative
+from dpeformer_jax.base.errors import UserError
 
 OCCLUDED, WHOLE = "occluded_body_images", "whole_body_images"
 CAMERA_OF = {OCCLUDED: 0, WHOLE: 1}
 
 
 class PDukeMTMCReID(FolderBuilder):
-    """P-DukeMTMC-reID: people of DukeMTMC that are seen both occluded and whole.
+    """P-DukeMTMC-reID: people of DukeMTMC who are seen both occluded and whole.
 
     Source: https://github.com/tinajia2012/ICME2018_Occluded-Person-Reidentification_datasets. The
-    images are DukeMTMC's, which were withdrawn in 2019: nothing is downloaded, only a copy that
-    you already have is read.
+    images are those of DukeMTMC, which were withdrawn in 2019. Nothing is downloaded; the builder
+    reads a copy that you already have.
 
     Layout:
 
@@ -25,11 +25,11 @@ class PDukeMTMCReID(FolderBuilder):
           train/  occluded_body_images/<identity>/*.jpg   whole_body_images/<identity>/*.jpg
           test/   occluded_body_images/<identity>/*.jpg   whole_body_images/<identity>/*.jpg
 
-    Training takes both folders; the query is test/occluded, the gallery test/whole. Identities
-    are the folders' names and are numbered separately in train and test. No camera is recorded:
-    occluded is camera 0, whole is camera 1.
+    Training uses both folders; the query is test/occluded, the gallery test/whole. The folders'
+    names are the identities; train and test number them separately. No camera is recorded:
+    occluded is camera 0, whole is camera 1. Without the train folder the data set is for testing.
 
-    Counts (identities / images), without a source of their own and therefore only warned of: train
+    Counts (identities / images), not published by the authors, so others are only warned of: train
     665 / 12,927, query 634 / 2,163, gallery 634 / 9,053.
 
     Citation: J. Zhuo, Z. Chen, J. Lai, G. Wang. Occluded Person Re-identification. ICME 2018
@@ -47,17 +47,22 @@ class PDukeMTMCReID(FolderBuilder):
     }
 
     @classmethod
-    def scan(cls, source: Source) -> Listing:
-        root = source.folder
-        return {
-            "train": [*_entries(root, "train", OCCLUDED), *_entries(root, "train", WHOLE)],
-            "query": list(_entries(root, "test", OCCLUDED)),
-            "gallery": list(_entries(root, "test", WHOLE)),
-        }
+    def scan(cls, spec: DatasetSpec) -> Listing:
+        root, splits = spec.folder, {}
+        halves = folders_in(root, {"train": "train", "test": "test"})
+        if train := halves.get("train"):
+            splits["train"] = [*_entries(root, train, OCCLUDED), *_entries(root, train, WHOLE)]
+        splits["query"] = list(_entries(root, halves["test"], OCCLUDED))
+        splits["gallery"] = list(_entries(root, halves["test"], WHOLE))
+        return splits
+
+    @classmethod
+    def training_folder(cls, spec: DatasetSpec) -> Path:
+        return spec.folder / "train"
 
 
-def _entries(root: Path, half: str, kind: str) -> Iterator[Entry]:
-    for path in images_of_people(folder_in(folder_in(root, half), kind)):
+def _entries(root: Path, half: Path, kind: str) -> Iterator[Entry]:
+    for path in images_of_people(folder_in(half, kind)):
         if not path.parent.name.isdecimal():
-            raise DataError(f"{path.parent}: the folder's name is not the number of an identity")
+            raise UserError(f"{path.parent}: the folder's name is not the number of an identity")
         yield Entry(path, relative(path, root), int(path.parent.name), CAMERA_OF[kind])

@@ -1,8 +1,8 @@
 """Partial-iLIDS: test only."""
 
 from data.builder import Counts, FolderBuilder
+from data.dataset_spec import DatasetSpec
 from data.listing import Listing, cameraless_layout
-from data.source import Source
 
 FOLDERS = {"query": "Probe", "gallery": "Gallery"}
 
@@ -10,8 +10,8 @@ FOLDERS = {"query": "Probe", "gallery": "Gallery"}
 class PartialILIDS(FolderBuilder):
     """Partial-iLIDS: 119 people in an airport, one partial and one whole picture each.
 
-    Source: pictures of i-LIDS, whose footage is the UK Home Office's and restricted; the cut is
-    had from L. He and others on request.
+    Source: pictures of i-LIDS, whose footage belongs to the UK Home Office and is restricted; L. He
+    and others give the selection on request.
 
     Layout:
 
@@ -19,7 +19,7 @@ class PartialILIDS(FolderBuilder):
           Probe/     1.jpg 2.jpg ...     the query
           Gallery/   1.jpg 2.jpg ...
 
-    The identity is the number that the base name opens with; `1.jpg` and `001.jpg` are one person.
+    The identity is the number at the start of the base name; `1.jpg` and `001.jpg` are one person.
     No camera is recorded: the query is camera 0, the gallery camera 1.
 
     Counts (identities / images): query 119 / 119, gallery 119 / 119.
@@ -33,5 +33,5 @@ class PartialILIDS(FolderBuilder):
     PUBLISHED = {"": {"query": Counts(119, 119), "gallery": Counts(119, 119)}}
 
     @classmethod
-    def scan(cls, source: Source) -> Listing:
-        return cameraless_layout(source.folder, FOLDERS)
+    def scan(cls, spec: DatasetSpec) -> Listing:
+        return cameraless_layout(spec.folder, FOLDERS)

@@ -1,8 +1,8 @@
 """Partial-REID: test only."""
 
 from data.builder import Counts, FolderBuilder
+from data.dataset_spec import DatasetSpec
 from data.listing import Listing, cameraless_layout
-from data.source import Source
 
 COUNTS = {"query": Counts(60, 300), "gallery": Counts(60, 300)}
 
@@ -19,10 +19,10 @@ class PartialREID(FolderBuilder):
           occluded_body_images/   001_001.jpg ...     the query of the variant "occluded"
           whole_body_images/      001_001.jpg ...     the gallery
 
-    Two different query sets go by the same name in the literature: most papers take
-    partial_body_images (the default), some take occluded_body_images. The identity is the number
-    before the first `_`. No camera is recorded: the query is camera 0, the gallery camera 1. (Some
-    programs read the picture's number as its camera, which removes a fifth of the matches.)
+    The literature gives one name to two query sets: most papers use partial_body_images (the
+    default), some use occluded_body_images. The identity is the number before the first `_`. No
+    camera is recorded: the query is camera 0, the gallery camera 1. (Some programs read the
+    picture's number as its camera, which removes a fifth of the matches.)
 
     Counts (identities / images): query 60 / 300, gallery 60 / 300.
 
@@ -35,6 +35,6 @@ class PartialREID(FolderBuilder):
     PUBLISHED = {"partial": COUNTS, "occluded": COUNTS}
 
     @classmethod
-    def scan(cls, source: Source) -> Listing:
-        query = f"{cls.variant_of(source)}_body_images"
-        return cameraless_layout(source.folder, {"query": query, "gallery": "whole_body_images"})
+    def scan(cls, spec: DatasetSpec) -> Listing:
+        query = f"{cls.variant_of(spec)}_body_images"
+        return cameraless_layout(spec.folder, {"query": query, "gallery": "whole_body_images"})

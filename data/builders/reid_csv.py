@@ -1,19 +1,20 @@
-"""Any pictures, by a table that says who and where."""
+"""Any pictures, listed in a table with identity, camera and split."""
 
 from collections import defaultdict
 from pathlib import Path
 
 from data.builder import SPLITS, FolderBuilder
-from data.errors import DataError
-from data.listing import JUNK, Entry, Listing
-from data.source import Source
+from data.dataset_spec import DatasetSpec
+from data.listing import Entry, Listing
 from data.tables import Row, read_table
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.protocol import JUNK
 
 COLUMNS = ("path", "identity", "camera", "split")
 
 
 class ReidCsv(FolderBuilder):
-    """A table of your own: one picture a row.
+    """A table of your own, one picture a row.
 
     `config.data.root` is the table, comma-separated, with a first line that names its columns:
 
@@ -22,32 +23,32 @@ class ReidCsv(FolderBuilder):
         images/b.jpg,20,1,query
         images/c.jpg,20,2,gallery
 
-    Paths are taken from the table's folder; identity and camera are whole numbers; split is train,
-    query or gallery; identity -1 is junk and left out. Other columns are ignored. Training
-    identities may not stand in query or gallery. A table without train rows is for testing only,
-    one without query and gallery for training only.
+    Paths are relative to the table's folder; identity and camera are whole numbers; split is train,
+    query or gallery; identity -1 is junk and is left out. Other columns are ignored. An identity of
+    train may not be in query or gallery. A table without train rows is for testing only, one
+    without query and gallery for training only.
     """
 
     @classmethod
-    def title(cls, source: Source) -> str:
-        return source.folder.stem
+    def title(cls, spec: DatasetSpec) -> str:
+        return Path(spec.root).stem
 
     @classmethod
-    def scan(cls, source: Source) -> Listing:
-        table = source.folder
+    def scan(cls, spec: DatasetSpec) -> Listing:
+        table = spec.folder
         splits: Listing = defaultdict(list)
         first_row: dict[Path, int] = {}
         for line, row in read_table(table, COLUMNS):
             split, entry = _entry(table, line, row)
             if entry.path in first_row:
-                raise DataError(
-                    f"{table}, line {line}: {entry.name} stands in line {first_row[entry.path]} too"
+                raise UserError(
+                    f"{table}, line {line}: {entry.name} is in line {first_row[entry.path]} too"
                 )
             first_row[entry.path] = line
             if entry.identity != JUNK:
                 splits[split].append(entry)
         if not splits:
-            raise DataError(f"{table} has no rows but junk (identity -1)")
+            raise UserError(f"{table} has no rows except junk (identity -1)")
         _check_splits(table, splits)
         return {split: splits[split] for split in SPLITS if split in splits}
 
@@ -55,16 +56,16 @@ class ReidCsv(FolderBuilder):
 def _entry(table: Path, line: int, row: Row) -> tuple[str, Entry]:
     split, name = row["split"], row["path"]
     if split not in SPLITS:
-        raise DataError(f"{table}, line {line}: split {split!r} is not one of {', '.join(SPLITS)}")
+        raise UserError(f"{table}, line {line}: split {split!r} is not one of {', '.join(SPLITS)}")
     path = table.parent / name
     if not name or not path.is_file():
-        raise DataError(f"{table}, line {line}: path {name!r} is not a file in {table.parent}")
+        raise UserError(f"{table}, line {line}: path {name!r} is not a file in {table.parent}")
     numbers = []
     for column in ("identity", "camera"):
         try:
             numbers.append(int(row[column]))
         except ValueError:
-            raise DataError(
+            raise UserError(
                 f"{table}, line {line}: {column} {row[column]!r} is not a whole number"
             ) from None
     return split, Entry(path, name, *numbers)
@@ -75,10 +76,10 @@ def _check_splits(table: Path, splits: Listing) -> None:
     training = identities.get("train", set())
     for split in ("query", "gallery"):
         if both := sorted(training & identities.get(split, set())):
-            raise DataError(
-                f"{table}: identity {both[0]} stands in train and in {split}"
-                + (f", and {len(both) - 1} others do" if len(both) > 1 else "")
-                + "; who is trained on cannot be tested on"
+            raise UserError(
+                f"{table}: identity {both[0]} is in train and in {split}"
+                + (f", and so are {len(both) - 1} others" if len(both) > 1 else "")
+                + "; an identity of train cannot be tested"
             )
     if ("query" in splits) != ("gallery" in splits):
-        raise DataError(f"{table} has only one of query and gallery; a test needs both")
+        raise UserError(f"{table} has only one of query and gallery; a test needs both")

@@ -1,17 +1,18 @@
 """Any folder in the layout of Market-1501."""
 
 import re
+from pathlib import Path
 
-from data.builder import FolderBuilder
+from data.builder import MarketBuilder
+from data.dataset_spec import DatasetSpec
 from data.listing import Listing, market_layout
-from data.source import Source
 
 
-class ReidFolder(FolderBuilder):
+class ReidFolder(MarketBuilder):
     """A folder of your own in the layout of Market-1501.
 
-    Layout, with names that `config.data.pattern` reads (identity -1 is junk and left out,
-    identity 0 a distractor):
+    Layout, with names that match `config.data.pattern` (identity -1 is junk and is left out,
+    identity 0 is a distractor); without bounding_box_train the folder is for testing only:
 
         FOLDER/
           bounding_box_train/   0001_c1_0001.jpg ...
@@ -20,9 +21,9 @@ class ReidFolder(FolderBuilder):
     """
 
     @classmethod
-    def title(cls, source: Source) -> str:
-        return re.sub(r"\W", "_", source.folder.name)
+    def title(cls, spec: DatasetSpec) -> str:
+        return re.sub(r"\W", "_", Path(spec.root).name)
 
     @classmethod
-    def scan(cls, source: Source) -> Listing:
-        return market_layout(source.folder, source.pattern)
+    def scan(cls, spec: DatasetSpec) -> Listing:
+        return market_layout(spec.folder, spec.pattern)

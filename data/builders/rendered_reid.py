@@ -1,4 +1,4 @@
-"""RenderedReid: occluded person re-ID with people drawn by code. Nothing is downloaded."""
+"""RenderedReid: occluded person re-ID with people drawn by code; nothing is downloaded."""
 
 import concurrent.futures
 import dataclasses
@@ -11,16 +11,16 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from data.builder import SPLITS, Counts, ReidBuilder
+from data.dataset_spec import DatasetSpec
 from data.rendering import make_camera, make_person, take_photo
-from data.source import Source
 
-OCCLUDED_SHARE = 0.1  # of training and gallery, as in Occluded-Duke
-MOST_WORKERS = 16  # processes that draw; each holds some 300 MB
-FIRST_TEST_IDENTITY = 5001  # test people have numbers of their own
+OCCLUDED_SHARE = 0.1  # share of occluded images in training and gallery, as in Occluded-Duke
+MOST_WORKERS = 16  # drawing processes; each holds some 300 MB
+FIRST_TEST_IDENTITY = 5001  # above all training identities
 
 
 class Shot(NamedTuple):
-    """One picture to take; `frame` is different for each of the data set."""
+    """A picture to take; frame: a number that no other picture of the data set has."""
 
     identity: int
     camera: int
@@ -34,7 +34,7 @@ class Shot(NamedTuple):
 
 @dataclasses.dataclass(kw_only=True)
 class RenderedConfig(tfds.core.BuilderConfig):
-    """Counts of the splits; the gallery's identities above the query's are distractors."""
+    """Counts of the splits; the gallery's identities that the query lacks are distractors."""
 
     train: Counts
     query: Counts
@@ -44,12 +44,11 @@ class RenderedConfig(tfds.core.BuilderConfig):
 
 
 class RenderedReid(ReidBuilder):
-    """Drawn people before drawn scenes, split as Occluded-Duke is.
+    """Drawn people before drawn scenes, split like Occluded-Duke.
 
-    A change of data/rendering that changes a picture needs a new VERSION.
-
-    Test identities are disjoint from training; every query is occluded, 30 to 60 % of the person;
-    about a tenth of training and gallery is; each identity is seen by all cameras in turn.
+    Test identities are disjoint from training identities. Every query is occluded, 30 to 60 % of
+    the person; so is about a tenth of training and gallery. Each identity is seen by all cameras in
+    turn. A change of data/rendering that changes a picture needs a new VERSION.
     """
 
     VERSION = tfds.core.Version("1.0.0")
@@ -72,8 +71,8 @@ class RenderedReid(ReidBuilder):
     ]
 
     @classmethod
-    def configure(cls, source: Source) -> RenderedConfig:
-        return cls.builder_configs[cls.variant_of(source)]
+    def configure(cls, spec: DatasetSpec) -> RenderedConfig:
+        return cls.builder_configs[cls.variant_of(spec)]
 
     @staticmethod
     def listing(config: RenderedConfig) -> dict[str, list[Shot]]:
@@ -83,7 +82,7 @@ class RenderedReid(ReidBuilder):
         return self._pool.map(partial(_take, self.builder_config.seed), items, chunksize=16)
 
     def _download_and_prepare(self, *arguments: Any, **options: Any) -> None:
-        # New processes, not forks: this one may hold the threads of JAX.
+        # Spawned, not forked: this process may run the threads of JAX.
         context = multiprocessing.get_context("spawn")
         with concurrent.futures.ProcessPoolExecutor(_workers(), context) as self._pool:
             super()._download_and_prepare(*arguments, **options)
@@ -94,7 +93,7 @@ def _workers() -> int:
 
 
 def plan_shots(config: RenderedConfig, split: str) -> list[Shot]:
-    """The pictures of a split, by identity; cameras take turns."""
+    """Lists the pictures of a split, sorted by identity; cameras take turns."""
     counts: Counts = getattr(config, split)
     first = 1 if split == "train" else FIRST_TEST_IDENTITY
     number = SPLITS.index(split)

@@ -1,8 +1,8 @@
-"""Cut-outs for the realistic occlusion augmentation: where they come from and banks of them.
+"""Reads cut-outs for the realistic occlusion augmentation and makes banks of them.
 
-`python -m data.occluders build` makes a bank; docs/occluders.md tells how.
+`python -m data.occluders build` makes a bank; see docs/occluders.md.
 """
 
-from .bank import DRAWN, TALL, Cutouts, load_cutouts
+from .bank import DRAWN, TALL, load_cutouts
 
-__all__ = ["DRAWN", "TALL", "Cutouts", "load_cutouts"]
+__all__ = ["DRAWN", "TALL", "load_cutouts"]

@@ -1,4 +1,4 @@
-"""From candidates to a bank: decoding, dropping, a random choice in bounded memory."""
+"""Chooses the cut-outs of a bank at random among candidates, in bounded memory."""
 
 import heapq
 from collections import Counter
@@ -8,20 +8,21 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from data.errors import DataError, some
 from data.occluders.bank import as_cell, is_tall
 from data.occluders.sources import Candidate, Unusable
+from dpeformer_jax.base.errors import UserError, some
 
 NOTHING = (
-    "the folders hold no cut-out at all; python -m data.occluders build --help says what is sought "
-    "in each"
+    "the folders hold no cut-out at all; python -m data.occluders build --help says what each must "
+    "hold"
 )
 
 
 class Built(NamedTuple):
-    """images: [M, h, w, 4] uint8; tall: [M] bool.
+    """The chosen cut-outs, and what became of the others.
 
-    dropped: how many cut-outs for which reason; damaged: files that do not decode.
+    images: [M, h, w, 4] uint8; tall: [M] bool; dropped: number of cut-outs by reason; damaged:
+    files that do not decode.
     """
 
     images: np.ndarray
@@ -30,7 +31,7 @@ class Built(NamedTuple):
     damaged: list[str]
 
     def summary(self) -> str:
-        """How many were kept, how many dropped and why, and the damaged ones by name."""
+        """Tells how many cut-outs are kept and dropped, why, and which files are damaged."""
         total = len(self.tall) + self.dropped.total()
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.dropped.items())
         told = f"kept {len(self.tall):,} of {total:,} cut-outs; dropped: {reasons or 'none'}"
@@ -44,25 +45,25 @@ def build(
     most: int,
     seed: int,
 ) -> Built:
-    """The cut-outs of a bank: of the usable candidates `most` at random, each equally likely.
+    """Chooses `most` of the usable candidates at random, each equally likely.
 
-    Every candidate draws a lot and the lowest `most` stay, so that a candidate with a higher lot
-    than all that stay need not be decoded. What cannot be used is dropped and counted.
+    Every candidate draws a lot, and the lowest `most` stay. So a candidate whose lot is above all
+    of these need not be decoded. Unusable candidates are dropped and counted.
 
     Args:
-        size: (height, width) of a cell in pixels.
-        min_side: cut-outs whose shorter side has fewer pixels are dropped.
-        most: how many may stay.
-        seed: of the lots.
+        size: (height, width) in pixels of the stretched cut-outs.
+        min_side: fewest pixels of a cut-out's shorter side.
+        most: most cut-outs that may stay.
+        seed: seed of the lots.
 
     Raises:
-        DataError: no cut-out is left, or a source cannot be used.
+        UserError: no cut-out is left, or a source cannot be used.
     """
     rng = np.random.default_rng(seed)
     staying: list[tuple[float, int]] = []  # a heap of (-lot, row), the highest lot first
     images, tall = np.empty((0, *size, 4), np.uint8), np.empty(0, bool)
     dropped: Counter[str] = Counter()
-    damaged: dict[str, None] = {}  # a set that keeps its order
+    damaged: dict[str, None] = {}  # an ordered set
     for candidate in candidates:
         lot, full = rng.random(), len(staying) == most
         if full and lot >= -staying[0][0]:
@@ -87,7 +88,7 @@ def build(
     built = Built(images[: len(staying)], tall[: len(staying)], dropped, list(damaged))
     if not staying:
         found = built.dropped.total()
-        raise DataError(f"no cut-out is left: {built.summary()}" if found else NOTHING)
+        raise UserError(f"no cut-out is left: {built.summary()}" if found else NOTHING)
     return built
 
 

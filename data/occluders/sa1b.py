@@ -1,9 +1,9 @@
-"""SA-1B as it is published: pictures, and beside each a JSON file with run-length masks.
+"""Reads SA-1B as published: pictures, and beside each a JSON file with run-length masks.
 
 Format: `sa_N.json` beside `sa_N.jpg` holds {"image": {"file_name", "width", "height"},
 "annotations": [{"segmentation": {"size": [height, width], "counts"}}]}, where counts is COCO's
-compressed string or the plain list of run lengths (arXiv 2304.02643). Masks are decoded here: for
-runs that end before the picture does, pycocotools 2.0 returns memory that nobody wrote.
+compressed string or the plain list of run lengths (arXiv 2304.02643). This module decodes the masks
+itself: for runs that end before the picture does, pycocotools 2.0 returns uninitialised memory.
 """
 
 import json
@@ -16,16 +16,16 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data.errors import DataError
 from data.occluders.sources import Candidate, Unusable, open_picture
+from dpeformer_jax.base.errors import UserError
 
 
 def sa1b(folder: Path) -> Iterator[Candidate]:
-    """Every object of every JSON file in a folder and the folders in it.
+    """Yields every object of every JSON file in a folder and its subfolders.
 
     Raises:
-        DataError: a JSON file does not parse, lacks a field, has no picture beside it, or a mask
-            that does not fit its picture.
+        UserError: a JSON file does not parse, lacks a field, has no picture beside it or has a mask
+            that does not fit the picture.
     """
     for top, folders, names in os.walk(folder):
         folders.sort()
@@ -38,20 +38,20 @@ def _objects(file: Path) -> Iterator[Candidate]:
     try:
         record = json.loads(file.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{file} is not JSON: {error}") from error
+        raise UserError(f"{file} is not JSON: {error}") from error
     image = _field(record, "image", dict, f"{file}:")
     picture = file.parent / _field(image, "file_name", str, f"{file}: image")
     size = [_field(image, side, int, f"{file}: image") for side in ("height", "width")]
     if not picture.is_file():
-        raise DataError(f"{picture} is missing; {file.name} beside it names it")
-    # Decoded at most once, and only if one of its objects is wanted.
+        raise UserError(f"{picture} is missing; {file.name} beside it names this picture")
+    # The picture is decoded at most once, and only if one of its objects is wanted.
     read = cache(partial(_read, picture, size))
     for i, annotation in enumerate(_field(record, "annotations", list, f"{file}:")):
         where = f"{file}: annotations[{i}]"
         mask = _field(annotation, "segmentation", dict, where)
         counts = _field(mask, "counts", (str, list), f"{where}.segmentation")
         if _field(mask, "size", list, f"{where}.segmentation") != size:
-            raise DataError(
+            raise UserError(
                 f"{where}: a mask of {mask['size']} (height, width) does not fit its picture of "
                 f"{size}"
             )
@@ -61,14 +61,14 @@ def _objects(file: Path) -> Iterator[Candidate]:
 def _field(record: Any, name: str, kind: type | tuple[type, ...], where: str) -> Any:
     value = record.get(name) if isinstance(record, dict) else None
     if not isinstance(value, kind):
-        raise DataError(f"{where} lacks the field {name!r}, or it is not what SA-1B has there")
+        raise UserError(f"{where} lacks the field {name!r}, or the field is not as in SA-1B")
     return value
 
 
 def _read(path: Path, size: list[int]) -> Image.Image:
     picture = open_picture(path).convert("RGB")
     if [picture.height, picture.width] != size:
-        raise DataError(
+        raise UserError(
             f"{path} has {picture.height} x {picture.width} pixels (height x width), and its JSON "
             f"file says {size[0]} x {size[1]}"
         )
@@ -82,7 +82,7 @@ def _cut(
     try:
         mask = decode_mask(counts, *size)
     except ValueError as error:
-        raise DataError(f"{where}: the mask does not fit its picture: {error}") from error
+        raise UserError(f"{where}: the mask does not fit its picture: {error}") from error
     visible = Image.fromarray(mask * np.uint8(255))
     box = visible.getbbox()
     if box is None:
@@ -93,12 +93,12 @@ def _cut(
 
 
 def decode_mask(counts: str | list[int], height: int, width: int) -> np.ndarray:
-    """The mask [height, width] uint8, 1 inside, of COCO's run lengths.
+    """Decodes COCO's run lengths to a mask [height, width] uint8, 1 inside.
 
-    Runs go down the columns, outside and inside in turn, beginning outside.
+    Runs go down the columns, outside and inside in turn; the first is outside.
 
     Raises:
-        ValueError: they are no run lengths, or do not add up to height x width.
+        ValueError: the counts are no run lengths, or do not add up to height x width.
     """
     runs = run_lengths(counts) if isinstance(counts, str) else np.array(counts or [0])
     pixels = height * width
@@ -111,10 +111,10 @@ def decode_mask(counts: str | list[int], height: int, width: int) -> np.ndarray:
 
 
 def run_lengths(text: str) -> np.ndarray:
-    """COCO's compressed string as run lengths [n].
+    """Decodes COCO's compressed string to run lengths [n].
 
-    A character holds five bits of a number, low ones first, and whether more follow; numbers are
-    signed, and from the fourth on differences from the one two before.
+    A character holds five bits of a number, the low bits first, and one bit that tells whether more
+    follow. Numbers are signed; from the fourth on they are differences from the number two before.
     """
     digits = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - 48
     last = (digits & 32) == 0

@@ -1,4 +1,4 @@
-"""Drawing synthetic persons, cameras and occluders: the pictures of the data set RenderedReid."""
+"""Draws synthetic persons, cameras and occluders for the data set RenderedReid."""
 
 from .camera import Camera, make_camera
 from .figure import Pose, draw_person

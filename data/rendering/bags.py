@@ -1,15 +1,15 @@
-"""Bags: rucksacks, shoulder bags and handbags."""
+"""Draws rucksacks, shoulder bags and handbags."""
 
 import math
 
 from .canvas import Canvas, Point, shade
-from .loft import Loft, Ring
+from .ring_surfaces import Ring, RingSurface
 from .skeleton import Skeleton
 from .wardrobe import Bag
 
 
 def bag_place(skeleton: Skeleton, bag: Bag) -> Point:
-    """The middle of a bag, by which it is sorted among the parts of the body."""
+    """Returns the centre of a bag; its depth decides when the bag is drawn."""
     size = skeleton.build.height
     if bag.kind == "rucksack":
         y, z = skeleton.torso_point(0.6)
@@ -22,7 +22,7 @@ def bag_place(skeleton: Skeleton, bag: Bag) -> Point:
 
 
 def draw_bag(canvas: Canvas, skeleton: Skeleton, bag: Bag) -> None:
-    """Draw the bag itself; straps over the body are drawn by `draw_straps`."""
+    """Draws the bag; `draw_straps` draws the straps over the body."""
     x, y, z = bag_place(skeleton, bag)
     if bag.kind == "rucksack":
         _draw_rucksack(canvas, bag, (x, y, z), skeleton.build.height)
@@ -34,7 +34,7 @@ def draw_bag(canvas: Canvas, skeleton: Skeleton, bag: Bag) -> None:
         hand = skeleton.arms[bag.side].hand
         for shift in (-0.035, 0.035):
             canvas.line([(x, y + height, z + shift), hand], shade(bag.colour, 0.6), 0.008)
-    body = Loft(
+    body = RingSurface(
         canvas,
         [
             Ring(y + height, width * 0.8, depth * 0.85, x, z),
@@ -48,8 +48,8 @@ def draw_bag(canvas: Canvas, skeleton: Skeleton, bag: Bag) -> None:
     body.shadow()
 
 
-def draw_straps(canvas: Canvas, skeleton: Skeleton, bag: Bag, cloth: Loft) -> None:
-    """Draw the straps of a rucksack or shoulder bag where they lie on the torso's surface."""
+def draw_straps(canvas: Canvas, skeleton: Skeleton, bag: Bag, cloth: RingSurface) -> None:
+    """Draws the straps of a rucksack or shoulder bag on the surface of the torso."""
     dark = shade(bag.colour, 0.7)
     top, _ = skeleton.torso_point(0.99)
     armpit, _ = skeleton.torso_point(0.5)
@@ -64,7 +64,7 @@ def draw_straps(canvas: Canvas, skeleton: Skeleton, bag: Bag, cloth: Loft) -> No
         for face in (0.0, math.pi):
             if not cloth.sees(face, armpit):
                 continue
-            # From the far shoulder down to the bag's side, in front and at the back.
+            # The strap runs from the opposite shoulder down to the bag.
             turn = -bag.side if face == 0.0 else bag.side
             ends = ((turn * 0.7, top), (turn * 0.45, top), (-turn * 1.35, hip), (-turn * 1.5, hip))
             cloth.shape([(face + azimuth, y) for azimuth, y in ends], dark)
@@ -78,7 +78,7 @@ def _draw_rucksack(canvas: Canvas, bag: Bag, middle: Point, size: float) -> None
         Ring(y - 0.08 * size, 0.09 * size, 0.062 * size, x, z),
         Ring(y - 0.105 * size, 0.08 * size, 0.05 * size, x, z),
     ]
-    pack = Loft(canvas, rings)
+    pack = RingSurface(canvas, rings)
     pack.fill(bag.colour)
     dark = shade(bag.colour, 0.65)
     pack.patch(math.pi, 1.4, y + 0.055, y + 0.045, dark)

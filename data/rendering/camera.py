@@ -1,4 +1,4 @@
-"""Cameras: a place, a light, a colour cast, a sharpness and a viewpoint."""
+"""Cameras with their scene, light, colour cast, sharpness and viewpoint."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -8,7 +8,7 @@ from PIL import Image
 
 from .scenery import SCENES, draw_panorama
 
-# Brightness, contrast, cast (red, green, blue) and blur: one look per scene.
+# Each row is one look: brightness, contrast, cast (red, green, blue) and blur in pixels.
 LOOKS: tuple[tuple[float, float, tuple[float, float, float], float], ...] = (
     (1.02, 1.00, (1.00, 1.00, 1.00), 0.35),
     (0.82, 0.92, (0.90, 0.98, 1.14), 0.65),
@@ -23,12 +23,12 @@ LOOKS: tuple[tuple[float, float, tuple[float, float, float], float], ...] = (
 
 @dataclass(frozen=True)
 class Camera:
-    """What a camera does to every picture it takes.
+    """The properties of a camera that affect each of its photos.
 
-    `scene` indexes SCENES, `layout` seeds its furniture. `brightness`, `contrast` and `cast`
-    (red, green, blue) are factors around 1, `blur` a radius in pixels, `noise` the deviation of
-    the sensor in grey levels, `light` the side of the light (-1 left, 1 right), `elevation` and
-    `tilt` angles in radians, `shear` a slope in pixels per pixel and `zoom` a factor around 1.
+    `scene` is an index into SCENES and `layout` the seed of the scene's layout. `brightness`,
+    `contrast`, `cast` (red, green, blue) and `zoom` are factors around 1. `blur` is a radius in
+    pixels, `noise` the sensor's standard deviation in grey levels. `light` is the side of the light
+    (-1 left, 1 right). `elevation` and `tilt` are in radians, `shear` in pixels per pixel.
     """
 
     scene: int
@@ -45,12 +45,12 @@ class Camera:
     zoom: float
 
     def panorama(self) -> Image.Image:
-        """The place the camera looks at, wider than any picture; drawn once and kept."""
+        """Returns the camera's scene as an RGB image wider than a photo; the image is cached."""
         return _panorama(self.scene, self.layout)
 
 
 def make_camera(seed: int, index: int) -> Camera:
-    """The camera number `index` (0, 1, ...) of a world; the first len(SCENES) differ in scene."""
+    """Returns camera `index` of the world `seed`; the first len(SCENES) cameras differ in scene."""
     rng = np.random.default_rng((seed, index))
     scene = index % len(SCENES)
     brightness, contrast, cast, blur = LOOKS[(index + index // len(SCENES)) % len(LOOKS)]

@@ -1,7 +1,8 @@
-"""A canvas on which bodies are drawn from points in space.
+"""Projects points in space to pixels and draws bodies from them.
 
-Space is the person's own: x to the person's left, y up, z forward, the ground below the hips at
-the origin, lengths in standing heights. A view turns the person and looks down at it a little.
+The axes are the person's own: x points left, y up and z forward. The origin is on the ground below
+the hips. The unit of length is the height of a standing adult. A view turns the person and looks
+down at an angle.
 """
 
 import math
@@ -20,7 +21,7 @@ SHADOW: Colour = (8, 8, 18)
 
 
 def shade(colour: Colour, factor: float) -> Colour:
-    """The colour made darker (factor below 1) or lighter (above 1)."""
+    """Returns a darker (factor below 1) or lighter (factor above 1) colour."""
     red, green, blue = colour
     return (
         min(255, int(red * factor)),
@@ -30,11 +31,11 @@ def shade(colour: Colour, factor: float) -> Colour:
 
 
 class Canvas:
-    """Colour and silhouette of one figure under one view.
+    """The colours and the silhouette of one figure in one view.
 
-    `turn` is the heading in radians (0 faces the viewer, pi/2 walks to the viewer's right),
-    `elevation` the angle in radians from which the viewer looks down, and `light` the side the
-    light comes from, -1 (left) to 1 (right).
+    `turn` is the heading in radians: 0 faces the viewer, pi/2 walks to the viewer's right.
+    `elevation` is the angle in radians at which the viewer looks down. `light` is the side of the
+    light, from -1 (left) to 1 (right).
     """
 
     def __init__(self, turn: float, elevation: float, light: float):
@@ -43,7 +44,7 @@ class Canvas:
         self.light = light
         self.cos_turn, self.sin_turn = math.cos(turn), math.sin(turn)
         downward = math.sin(elevation)
-        # What a unit of x, y and z adds to the pixel; nearer points lie lower in the picture.
+        # Change in pixels per unit of x, y and z. Nearer points lie lower in the picture.
         self.unit_x = (PIXELS_PER_UNIT * self.cos_turn, -PIXELS_PER_UNIT * self.sin_turn * downward)
         self.unit_y = -PIXELS_PER_UNIT * math.cos(elevation)
         self.unit_z = (PIXELS_PER_UNIT * self.sin_turn, PIXELS_PER_UNIT * self.cos_turn * downward)
@@ -51,12 +52,12 @@ class Canvas:
         self._cut = ImageDraw.Draw(self.silhouette)
 
     def depth(self, point: Point) -> float:
-        """How much nearer to the viewer than the body's axis the point lies."""
+        """Returns how much nearer to the viewer the point is than the axis of the body."""
         x, _, z = point
         return z * self.cos_turn - x * self.sin_turn
 
     def project(self, point: Point) -> tuple[float, float]:
-        """The pixel (column, row) of a point in space."""
+        """Returns the pixel (column, row) of a point in space."""
         x, y, z = point
         return (
             WIDTH / 2 + x * self.unit_x[0] + z * self.unit_z[0],
@@ -64,29 +65,29 @@ class Canvas:
         )
 
     def solid(self, pixels: Sequence[tuple[float, float]], colour: Colour) -> None:
-        """Fill a polygon that belongs to the silhouette."""
+        """Fills a polygon and adds it to the silhouette."""
         self._paint.polygon(pixels, fill=colour)
         self._cut.polygon(pixels, fill=255)
 
     def detail(self, pixels: Sequence[tuple[float, float]], colour: Colour, alpha=255) -> None:
-        """Fill a polygon that only colours what the silhouette already holds."""
+        """Fills a polygon without adding it to the silhouette."""
         self._paint.polygon(pixels, fill=(*colour, alpha))
 
     def line(self, points: Sequence[Point], colour: Colour, thickness: float) -> None:
-        """Draw a thin solid line, such as a strap, through points in space."""
+        """Draws a thin line, such as a strap, and adds it to the silhouette."""
         pixels = [self.project(point) for point in points]
         width = max(2, round(thickness * PIXELS_PER_UNIT))
         self._paint.line(pixels, fill=colour, width=width, joint="curve")
         self._cut.line(pixels, fill=255, width=width, joint="curve")
 
     def ball(self, centre: Point, radius: float, colour: Colour) -> None:
-        """Draw a solid disc."""
+        """Draws a disc and adds it to the silhouette."""
         self._disc(self.project(centre), radius * PIXELS_PER_UNIT, colour)
 
     def limb(
         self, start: Point, end: Point, radii: tuple[float, float], colour: Colour, cuff=False
     ) -> None:
-        """Draw a shaded, tapering limb; a `cuff` ends flat, otherwise the end is round."""
+        """Draws a shaded, tapering limb; its end is flat if `cuff` is set, otherwise round."""
         bar = _Bar(self.project(start), self.project(end), radii)
         self._disc(bar.start, radii[0] * PIXELS_PER_UNIT, colour)
         if not cuff:
@@ -105,14 +106,14 @@ class Canvas:
     def belt(
         self, start: Point, end: Point, share: float, radius: float, height: float, colour: Colour
     ) -> None:
-        """Paint a belt across a limb at a share of its length."""
+        """Paints a belt across a limb at a share (0 .. 1) of its length."""
         bar = _Bar(self.project(start), self.project(end), (radius, radius))
         half = height / radius / 2
         corners = ((-1, -half), (1, -half), (1, half), (-1, half))
         self.detail([bar.pixel(share, *corner) for corner in corners], colour)
 
     def image(self) -> Image.Image:
-        """The figure as RGBA, transparent around the silhouette."""
+        """Returns the figure as an RGBA image, transparent outside the silhouette."""
         return Image.merge("RGBA", (*self.colour.split(), self.silhouette))
 
     def _disc(self, centre: tuple[float, float], radius: float, colour: Colour) -> None:
@@ -123,7 +124,7 @@ class Canvas:
 
 
 class _Bar:
-    """A tapering bar between two pixels; `radii` are in standing heights."""
+    """A tapering bar between two pixels; its end radii are in standing heights."""
 
     def __init__(
         self, start: tuple[float, float], end: tuple[float, float], radii: tuple[float, float]
@@ -135,7 +136,7 @@ class _Bar:
         self.across = (-self.along[1], self.along[0])
 
     def pixel(self, share: float, aside: float, beyond: float = 0.0) -> tuple[float, float]:
-        """The pixel at a share of the length, `aside` and `beyond` in radii there."""
+        """Returns the pixel at a share of the length, `aside` radii across and `beyond` along."""
         radius = PIXELS_PER_UNIT * (self.radii[0] + (self.radii[1] - self.radii[0]) * share)
         return (
             self.start[0]
@@ -148,6 +149,6 @@ class _Bar:
 
 
 def between(start: Point, end: Point, share: float) -> Point:
-    """The point at a share of the way from start to end."""
+    """Returns the point at a share (0 .. 1) of the way from start to end."""
     (x0, y0, z0), (x1, y1, z1) = start, end
     return x0 + (x1 - x0) * share, y0 + (y1 - y0) * share, z0 + (z1 - z0) * share

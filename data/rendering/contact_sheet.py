@@ -1,4 +1,4 @@
-"""A grid of pictures for a human to look at.
+"""Draws a grid of photos and occluders for visual inspection.
 
 Run `python -m data.rendering.contact_sheet --output sheet.png`.
 """
@@ -21,7 +21,7 @@ GAP = 4
 
 
 def contact_sheet(seed: int) -> Image.Image:
-    """One row of pictures per person, the last ones occluded, and a row of occluders (RGB)."""
+    """Returns an RGB image with a row of photos per person and a row of occluders."""
     columns = PLAIN + OCCLUDED
     cell_width, cell_height = PHOTO_WIDTH + GAP, PHOTO_HEIGHT + GAP
     sheet = Image.new("RGB", (columns * cell_width, (PERSONS + 1) * cell_height), GREY)
@@ -41,7 +41,7 @@ def contact_sheet(seed: int) -> Image.Image:
 
 
 def main() -> None:
-    """Write a contact sheet to a file."""
+    """Writes a contact sheet to a file."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=0)

@@ -1,4 +1,4 @@
-"""A whole person in a pose, as a cut-out."""
+"""Draws a whole person in a pose as a cut-out."""
 
 from collections.abc import Callable
 
@@ -14,19 +14,19 @@ from .wardrobe import Person
 
 __all__ = ["GROUND_ROW", "HEIGHT", "PIXELS_PER_UNIT", "WIDTH", "Pose", "draw_person"]
 
-# Legs and hips hang below the hem of whatever is worn above them, whatever their distance.
+# These depth offsets draw the legs first and the seat second; the upper garment covers both.
 LEGS_BEHIND, SEAT_BEHIND = 2.0, 1.0
 
 
 def draw_person(person: Person, pose: Pose) -> Image.Image:
-    """Draw a person; returns an RGBA image of HEIGHT x WIDTH pixels.
+    """Draws a person as an RGBA image of HEIGHT x WIDTH pixels.
 
-    A person of height 1 is PIXELS_PER_UNIT tall, stands on row GROUND_ROW in the middle column,
-    and alpha is 255 on the silhouette and 0 elsewhere (shrink the picture to smooth the edges).
+    A person of height 1 is PIXELS_PER_UNIT pixels tall and stands on row GROUND_ROW in the middle
+    column. Alpha is 255 inside the silhouette and 0 outside; shrinking smooths the edges.
     """
     canvas = Canvas(pose.orientation, pose.elevation, pose.light)
     skeleton = make_skeleton(person.build, pose)
-    # Painter's algorithm: what is nearer to the viewer is drawn later.
+    # Painter's algorithm: nearer parts are drawn later.
     for _, draw in sorted(_parts(canvas, skeleton, person, pose), key=lambda part: part[0]):
         draw()
     return canvas.image()
@@ -35,7 +35,7 @@ def draw_person(person: Person, pose: Pose) -> Image.Image:
 def _parts(
     canvas: Canvas, skeleton: Skeleton, person: Person, pose: Pose
 ) -> list[tuple[float, Callable[[], None]]]:
-    """The parts of the body as (depth, draw) pairs."""
+    """Returns the parts of the figure as (depth, draw) pairs."""
     upper, bag = person.upper, person.bag
     _, _, head_z = skeleton.head
 

@@ -1,13 +1,13 @@
-"""Clothes on the torso and the arms."""
+"""Draws clothes on the torso and the arms."""
 
 import math
 
 from .canvas import SHADOW, Canvas, Point, between, shade
-from .loft import Loft, Ring
+from .ring_surfaces import Ring, RingSurface
 from .skeleton import Skeleton
 from .wardrobe import Colour, Upper
 
-# Share of the torso (0 hips .. 1 base of the neck), half width and half depth.
+# Each row: share of the torso (0 hips .. 1 base of the neck), half width and half depth.
 TORSO_RINGS = (
     (1.07, 0.036, 0.038),
     (1.02, 0.050, 0.046),
@@ -25,7 +25,7 @@ LETTERS = ("111101", "101111", "110110", "111011")
 
 
 def torso_rings(skeleton: Skeleton, bulk: float, bottom: float) -> list[Ring]:
-    """Rings round the torso down to a share of its length; below the hips they clear the legs."""
+    """Returns rings down to share `bottom` of the torso; rings below the hips enclose the legs."""
     build = skeleton.build
     rings = []
     for share, width, depth in TORSO_RINGS:
@@ -41,10 +41,10 @@ def torso_rings(skeleton: Skeleton, bulk: float, bottom: float) -> list[Ring]:
     return rings + [_hanging_ring(skeleton, bulk, bottom * (i + 1) / steps) for i in range(steps)]
 
 
-def draw_torso(canvas: Canvas, skeleton: Skeleton, upper: Upper) -> Loft:
-    """Draw the garment's body with its pattern, opening, collar and hem; returns its surface."""
+def draw_torso(canvas: Canvas, skeleton: Skeleton, upper: Upper) -> RingSurface:
+    """Draws the upper garment without its sleeves and returns its surface."""
     bulk = BULK.get(upper.kind, OUTERWEAR_BULK)
-    cloth = Loft(canvas, torso_rings(skeleton, bulk, -upper.hem))
+    cloth = RingSurface(canvas, torso_rings(skeleton, bulk, -upper.hem))
     cloth.fill(upper.colour)
     _draw_pattern(cloth, skeleton, upper)
     if upper.open_front:
@@ -55,7 +55,7 @@ def draw_torso(canvas: Canvas, skeleton: Skeleton, upper: Upper) -> Loft:
 
 
 def draw_hood(canvas: Canvas, skeleton: Skeleton, colour: Colour) -> None:
-    """Draw a hood that lies on the shoulders behind the neck."""
+    """Draws a hood that lies on the shoulders behind the neck."""
     y, z = skeleton.torso_point(1.0)
     size = skeleton.build.height
     rings = [
@@ -63,13 +63,13 @@ def draw_hood(canvas: Canvas, skeleton: Skeleton, colour: Colour) -> None:
         Ring(y + 0.01 * size, 0.078 * size, 0.062 * size, 0.0, z - 0.022),
         Ring(y - 0.055 * size, 0.052 * size, 0.06 * size, 0.0, z - 0.03),
     ]
-    hood = Loft(canvas, rings)
+    hood = RingSurface(canvas, rings)
     hood.fill(shade(colour, 0.88))
     hood.shadow()
 
 
 def draw_arm(canvas: Canvas, skeleton: Skeleton, side: int, skin: Colour, upper: Upper) -> None:
-    """Draw one arm: the hand, the bare arm and as much sleeve as the garment has."""
+    """Draws one arm: the hand, the bare arm and the sleeve."""
     arm = skeleton.arms[side]
     size = skeleton.build.height * (0.6 + 0.4 * skeleton.build.girth)
     shoulder, elbow, wrist = 0.032 * size, 0.026 * size, 0.019 * size
@@ -94,14 +94,14 @@ def draw_arm(canvas: Canvas, skeleton: Skeleton, side: int, skin: Colour, upper:
 
 
 def _hanging_ring(skeleton: Skeleton, bulk: float, share: float) -> Ring:
-    """A ring of a tail or skirt below the hips, wide enough for the legs inside it."""
+    """Returns a ring of a coat or skirt below the hips, wide enough for both legs."""
     ring = skeleton.torso_ring(share, 0.106 * bulk * skeleton.build.hips, 0.072 * bulk)
     middle, spread = skeleton.leg_spread(ring.y)
     flare = 1.0 - 0.1 * share
     return ring._replace(width=ring.width * flare, depth=ring.depth + spread * 0.8, z=middle)
 
 
-def _draw_pattern(cloth: Loft, skeleton: Skeleton, upper: Upper) -> None:
+def _draw_pattern(cloth: RingSurface, skeleton: Skeleton, upper: Upper) -> None:
     pattern, accent = upper.pattern, upper.accent
     if pattern in ("stripes", "checks"):
         thickness = 0.012 if pattern == "stripes" else 0.006
@@ -122,8 +122,8 @@ def _draw_pattern(cloth: Loft, skeleton: Skeleton, upper: Upper) -> None:
         _draw_print(cloth, skeleton, upper)
 
 
-def _draw_print(cloth: Loft, skeleton: Skeleton, upper: Upper) -> None:
-    """A motif on the chest."""
+def _draw_print(cloth: RingSurface, skeleton: Skeleton, upper: Upper) -> None:
+    """Draws a motif on the chest."""
     middle, _ = skeleton.torso_point(0.66)
     if not cloth.sees(0.0, middle):
         return
@@ -147,7 +147,7 @@ def _draw_print(cloth: Loft, skeleton: Skeleton, upper: Upper) -> None:
                     cloth.patch(-0.55 + 0.22 * column, 0.1, top, top - 0.014, upper.accent)
 
 
-def _draw_open_front(cloth: Loft, skeleton: Skeleton, upper: Upper) -> None:
+def _draw_open_front(cloth: RingSurface, skeleton: Skeleton, upper: Upper) -> None:
     waist, _ = skeleton.torso_point(0.3)
     below = max(skeleton.torso_point(-0.08)[0], cloth.bottom)
     corners = ((-0.32, cloth.top), (0.32, cloth.top), (0.3, waist), (0.36, below))
@@ -158,8 +158,8 @@ def _draw_open_front(cloth: Loft, skeleton: Skeleton, upper: Upper) -> None:
             cloth.patch(side * 0.36, 0.06, cloth.top, cloth.bottom, edge)
 
 
-def _draw_trim(cloth: Loft, skeleton: Skeleton, upper: Upper) -> None:
-    """Neckline, collar, buttons, zip, belt and hem, as the kind of garment has them."""
+def _draw_trim(cloth: RingSurface, skeleton: Skeleton, upper: Upper) -> None:
+    """Draws the garment's hem, collar, zip, buttons, pockets, belt and folds."""
     dark, light = shade(upper.colour, 0.66), shade(upper.colour, 1.3)
     neck, _ = skeleton.torso_point(0.98)
     hem_height = 0.012 if upper.kind in ("t-shirt", "shirt", "dress") else 0.024
@@ -189,7 +189,7 @@ def _draw_trim(cloth: Loft, skeleton: Skeleton, upper: Upper) -> None:
 def _draw_rings(
     canvas: Canvas, start: Point, end: Point, radii: tuple[float, float], upper: Upper
 ) -> None:
-    """Continue stripes on a sleeve as short belts across it."""
+    """Draws the garment's stripes on a sleeve as short belts."""
     if upper.pattern not in ("stripes", "checks"):
         return
     length = max(math.dist(start, end), 1e-6)

@@ -1,13 +1,13 @@
-"""Heads: skull, face, hair and what is worn over it."""
+"""Draws heads: skull, face, hair and headwear."""
 
 import math
 
 from .canvas import Canvas, shade
-from .loft import Loft, Ring
+from .ring_surfaces import Ring, RingSurface
 from .skeleton import Pose, Skeleton
 from .wardrobe import Colour, Hair
 
-# Half width, half depth and forward shift of a skull, from crown (1) to chin (-1).
+# Each row: level on the skull (1 crown .. -1 chin), half width, half depth and forward shift.
 SKULL = (
     (1.0, 0.006, 0.008, -0.004),
     (0.88, 0.026, 0.033, -0.004),
@@ -24,7 +24,7 @@ LIPS: Colour = (150, 74, 70)
 
 
 def draw_neck(canvas: Canvas, skeleton: Skeleton, skin: Colour) -> None:
-    """Draw the neck; the head and the collar overlap it."""
+    """Draws the neck; the head and the collar overlap it."""
     x, y, z = skeleton.head
     base, shift = skeleton.torso_point(0.93)
     radius = 0.032 * skeleton.build.height
@@ -32,7 +32,7 @@ def draw_neck(canvas: Canvas, skeleton: Skeleton, skin: Colour) -> None:
 
 
 def draw_head(canvas: Canvas, skeleton: Skeleton, pose: Pose, skin: Colour, hair: Hair) -> None:
-    """Draw skull, face, hair and headwear."""
+    """Draws the skull, the face, the hair and the headwear."""
     skull = _skull(canvas, skeleton, 1.0)
     skull.fill(skin)
     _draw_face(skull, skeleton, pose.gaze, skin, hair)
@@ -45,7 +45,7 @@ def draw_head(canvas: Canvas, skeleton: Skeleton, pose: Pose, skin: Colour, hair
 
 
 def draw_falling_hair(canvas: Canvas, skeleton: Skeleton, hair: Hair) -> None:
-    """Draw hair that hangs behind the neck: bob, long hair, ponytail, bun or scarf."""
+    """Draws the bob, long hair, ponytail, bun or headscarf behind the neck."""
     x, y, z = skeleton.head
     if hair.style in ("bob", "long", "headscarf"):
         drop = {"bob": 0.085, "long": 0.18, "headscarf": 0.12}[hair.style]
@@ -56,7 +56,7 @@ def draw_falling_hair(canvas: Canvas, skeleton: Skeleton, hair: Hair) -> None:
             Ring(y - drop * 0.8, 0.060, 0.036, x, z - 0.036),
             Ring(y - drop, 0.050, 0.026, x, z - 0.04),
         ]
-        curtain = Loft(canvas, rings)
+        curtain = RingSurface(canvas, rings)
         curtain.fill(colour)
         curtain.shadow()
         for azimuth in (2.4, 2.9, 3.5, 4.0):
@@ -70,16 +70,18 @@ def draw_falling_hair(canvas: Canvas, skeleton: Skeleton, hair: Hair) -> None:
         canvas.ball((x, y + 0.052, z - 0.064), 0.018, shade(hair.colour, 1.25))
 
 
-def _skull(canvas: Canvas, skeleton: Skeleton, inflate: float) -> Loft:
+def _skull(canvas: Canvas, skeleton: Skeleton, inflate: float) -> RingSurface:
     x, y, z = skeleton.head
     rings = [
         Ring(y + level * HALF_HEIGHT * inflate, width * inflate, depth * inflate, x, z + shift)
         for level, width, depth, shift in SKULL
     ]
-    return Loft(canvas, rings)
+    return RingSurface(canvas, rings)
 
 
-def _draw_face(skull: Loft, skeleton: Skeleton, gaze: float, skin: Colour, hair: Hair) -> None:
+def _draw_face(
+    skull: RingSurface, skeleton: Skeleton, gaze: float, skin: Colour, hair: Hair
+) -> None:
     y = skeleton.head[1]
     if hair.beard:
         skull.patch(gaze, 1.3, y - 0.026, y - HALF_HEIGHT, shade(hair.colour, 1.1), 225)
@@ -95,13 +97,13 @@ def _draw_face(skull: Loft, skeleton: Skeleton, gaze: float, skin: Colour, hair:
         skull.canvas.solid([skull.canvas.project(point) for point in nose], shade(skin, 0.95))
 
 
-def _seen_at(skull: Loft, azimuth: float) -> float:
-    """The angle between a place on the skull and the viewer."""
+def _seen_at(skull: RingSurface, azimuth: float) -> float:
+    """Returns the angle in radians between an azimuth on the skull and the viewer."""
     canvas = skull.canvas
     return azimuth + math.atan2(canvas.sin_turn, canvas.cos_turn)
 
 
-def _draw_ears(canvas: Canvas, skull: Loft, gaze: float, skin: Colour) -> None:
+def _draw_ears(canvas: Canvas, skull: RingSurface, gaze: float, skin: Colour) -> None:
     y = (skull.top + skull.bottom) / 2
     for side in (-1, 1):
         azimuth = gaze + side * 1.65
@@ -110,7 +112,7 @@ def _draw_ears(canvas: Canvas, skull: Loft, gaze: float, skin: Colour) -> None:
 
 
 def _draw_hair(canvas: Canvas, skeleton: Skeleton, gaze: float, hair: Hair) -> None:
-    """Hair on the skull: a cap above the forehead and two flaps round the back."""
+    """Draws the hair on the skull: one piece above the forehead and two around the back."""
     y = skeleton.head[1]
     scalp = _skull(canvas, skeleton, 1.09)
     nape = {"short": -0.045, "cap": -0.04, "beanie": -0.04}.get(hair.style, -0.055)
@@ -128,7 +130,7 @@ def _draw_hair(canvas: Canvas, skeleton: Skeleton, gaze: float, hair: Hair) -> N
 
 
 def _draw_cover(canvas: Canvas, skeleton: Skeleton, gaze: float, hair: Hair) -> None:
-    """A cap with its visor, a beanie with its turn-up, or a headscarf round the face."""
+    """Draws a cap with its visor, a beanie with its turn-up or a headscarf around the face."""
     y = skeleton.head[1]
     cloth = _skull(canvas, skeleton, 1.15)
     if hair.style == "headscarf":

@@ -1,16 +1,16 @@
-"""Legs, what is worn on them, and shoes."""
+"""Draws legs with their clothes and shoes."""
 
 import math
 
 from .canvas import SHADOW, Canvas, between, shade
 from .garments import torso_rings
-from .loft import Loft
+from .ring_surfaces import RingSurface
 from .skeleton import Leg, Skeleton
 from .wardrobe import Lower, Person, Shoes
 
 
 def draw_leg(canvas: Canvas, skeleton: Skeleton, side: int, person: Person) -> None:
-    """Draw one leg with its shoe and its half of the trousers or shorts."""
+    """Draws one leg with its shoe and its half of the trousers or shorts."""
     skin, lower, shoes = person.skin, person.lower, person.shoes
     leg = skeleton.legs[side]
     size = skeleton.build.height * (0.55 + 0.45 * skeleton.build.girth)
@@ -27,11 +27,11 @@ def draw_leg(canvas: Canvas, skeleton: Skeleton, side: int, person: Person) -> N
 
 
 def draw_seat(canvas: Canvas, skeleton: Skeleton, lower: Lower) -> None:
-    """Draw the part round the hips: the seat of trousers, or the whole of a skirt."""
+    """Draws the garment around the hips: the seat of trousers or a whole skirt."""
     depth = lower.length * 1.5 if lower.kind == "skirt" else 0.12
     waist, _ = skeleton.torso_point(0.42)
     rings = torso_rings(skeleton, 0.97, -depth)
-    cloth = Loft(canvas, [ring for ring in rings if ring.y <= waist])
+    cloth = RingSurface(canvas, [ring for ring in rings if ring.y <= waist])
     cloth.fill(lower.colour)
     if lower.pattern == "stripes":
         row = cloth.top - 0.03
@@ -64,7 +64,7 @@ def _draw_trouser_leg(canvas: Canvas, leg: Leg, radii, lower: Lower, side: int) 
 
 
 def _draw_side_stripe(canvas: Canvas, leg: Leg, radii, lower: Lower, side: int) -> None:
-    """A stripe down the outer seam, seen when that side is turned to the viewer."""
+    """Draws a stripe down the outer seam if the seam faces the viewer."""
     if canvas.depth((float(side), 0.0, 0.0)) < -0.2:
         return
     thigh, knee, ankle = radii

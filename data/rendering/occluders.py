@@ -1,4 +1,4 @@
-"""Things that stand in front of persons, as cut-outs."""
+"""Draws occluders, the objects in front of persons, as cut-outs."""
 
 import math
 from collections.abc import Callable
@@ -36,9 +36,10 @@ POLES: tuple[Colour, ...] = ((120, 124, 126), (70, 74, 76), (66, 88, 76), (196, 
 
 
 def draw_occluder(kind: str, rng: np.random.Generator) -> Image.Image:
-    """Draw one of KINDS as RGBA, cut tightly, the longer side LONGER_SIDE pixels.
+    """Draws an occluder of a kind in KINDS as an RGBA image, cropped to its silhouette.
 
-    Alpha is soft only along the edges. Raises KeyError for an unknown kind.
+    The longer side has LONGER_SIDE pixels. Only edges are partly transparent. Raises KeyError for
+    an unknown kind.
     """
     drawing = _DRAWERS[kind](rng)
     drawing = drawing.crop(drawing.getbbox())
@@ -57,7 +58,7 @@ def _choose(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
 
 
 def _draw_car(rng: np.random.Generator) -> Image.Image:
-    """A car from the side: saloon, hatchback or van."""
+    """Draws a saloon, hatchback or van from the side."""
     image, paint = _blank()
     colour = _choose(rng, CAR_COLOURS)
     roofs = (
@@ -92,7 +93,7 @@ def _draw_car(rng: np.random.Generator) -> Image.Image:
 
 
 def _draw_bush(rng: np.random.Generator) -> Image.Image:
-    """A leafy bush: a dark heap with ever lighter leaves towards the top."""
+    """Draws a bush: a dark core under leaves that become lighter towards the top."""
     image, paint = _blank()
     colour = _choose(rng, LEAVES)
     half_width, half_height = rng.uniform(170, 240), rng.uniform(130, 220)
@@ -116,7 +117,7 @@ def _draw_bush(rng: np.random.Generator) -> Image.Image:
 
 
 def _draw_board(rng: np.random.Generator) -> Image.Image:
-    """A hoarding or sign on two legs, with a headline and lines of text or warning stripes."""
+    """Draws a hoarding on two legs, with a headline or warning stripes above lines of text."""
     image, paint = _blank()
     colour = _choose(rng, BOARDS)
     left, right = 256 - rng.uniform(130, 240), 256 + rng.uniform(130, 240)
@@ -139,7 +140,7 @@ def _draw_board(rng: np.random.Generator) -> Image.Image:
 
 
 def _draw_bin(rng: np.random.Generator) -> Image.Image:
-    """A litter bin with a lid, ribs and wheels."""
+    """Draws a litter bin with a lid, ribs and wheels."""
     image, paint = _blank()
     colour = _choose(rng, BINS)
     half = rng.uniform(96, 140)
@@ -170,7 +171,7 @@ def _draw_bin(rng: np.random.Generator) -> Image.Image:
 
 
 def _draw_pole(rng: np.random.Generator) -> Image.Image:
-    """A lamp post or pillar with a wider base, bands and a sticker."""
+    """Draws a lamp post or pillar with a wider base, a band and a sticker."""
     image, paint = _blank()
     colour = _choose(rng, POLES)
     half = rng.uniform(22, 44)
@@ -185,7 +186,7 @@ def _draw_pole(rng: np.random.Generator) -> Image.Image:
 
 
 def _draw_passer_by(rng: np.random.Generator) -> Image.Image:
-    """Another person."""
+    """Draws another person."""
     pose = Pose(
         phase=rng.uniform(0, math.tau),
         orientation=rng.uniform(0, math.tau),

@@ -1,4 +1,4 @@
-"""One picture of one person by one camera."""
+"""Takes photos of persons with cameras."""
 
 import io
 import math
@@ -15,14 +15,14 @@ from .occlusion import occlude
 from .wardrobe import Person
 
 PHOTO_WIDTH, PHOTO_HEIGHT = 128, 256
-STANDING_PIXELS = 222  # of a person of height 1 at zoom 1
+STANDING_PIXELS = 222  # height of a person of height 1 at zoom 1
 FEET_ROW = 244
 NOISE_MARGIN = 256
 
 
 @dataclass(frozen=True)
 class Photo:
-    """A JPEG of PHOTO_HEIGHT x PHOTO_WIDTH pixels and the visible share of the silhouette."""
+    """A JPEG file of PHOTO_HEIGHT x PHOTO_WIDTH pixels and the silhouette's visible share."""
 
     jpeg: bytes
     visible: float
@@ -31,13 +31,13 @@ class Photo:
 def take_photo(
     person: Person, camera: Camera, rng: np.random.Generator, occluded: bool = False
 ) -> Photo:
-    """Take a picture; the same arguments and state of `rng` give the same bytes.
+    """Takes a photo; the same arguments and the same state of `rng` give the same bytes.
 
-    An occluded picture differs from the plain one of the same state only by what stands in front
-    of the person, and leaves 0.4 .. 0.7 of the person's silhouette visible. Raises ValueError if
-    no occluder can hide that much, which no person drawn by `make_person` brings about.
+    With `occluded`, an occluder leaves 0.4 .. 0.7 of the person's silhouette visible; the rest of
+    the photo stays the same. Raises ValueError if the occluder cannot hide that much, which does
+    not happen to persons from `make_person`.
     """
-    # One generator for each concern, so that an occluder leaves everything else as it is.
+    # Separate generators keep the rest of the photo the same when an occluder is drawn.
     seeds = rng.integers(2**63, size=4)
     scene_rng, pose_rng, occluder_rng, sensor_rng = map(np.random.default_rng, seeds)
     picture = _background(camera, scene_rng)
@@ -56,7 +56,7 @@ def take_photo(
 
 
 def _background(camera: Camera, rng: np.random.Generator) -> Image.Image:
-    """A part of the camera's place."""
+    """Returns a random crop of the camera's panorama."""
     panorama = camera.panorama()
     left = int(rng.integers(panorama.width - PHOTO_WIDTH + 1))
     top = int(rng.integers(panorama.height - PHOTO_HEIGHT + 1))
@@ -66,7 +66,7 @@ def _background(camera: Camera, rng: np.random.Generator) -> Image.Image:
 def _place_person(
     person: Person, camera: Camera, rng: np.random.Generator
 ) -> tuple[Image.Image, tuple[float, float]]:
-    """The person as an RGBA layer of the picture's size, and the pixel below the hips."""
+    """Returns the person as an RGBA layer of the photo's size and the pixel below the hips."""
     eighth = math.pi / 4
     pose = Pose(
         phase=rng.uniform(0, math.tau),
@@ -77,12 +77,12 @@ def _place_person(
         light=camera.light,
         gaze=rng.normal(0.0, 0.15),
     )
-    # A detector frames persons by their size, which hides most of their height.
+    # A detector crops persons by their size, so that most of the difference in height is lost.
     pixels = STANDING_PIXELS * camera.zoom * rng.uniform(0.93, 1.04) / person.build.height**0.7
     feet = (PHOTO_WIDTH / 2 + rng.normal(0, 4), FEET_ROW + rng.uniform(-6, 5))
     figure = draw_person(person, pose)
     box = figure.getbbox()
-    # Cutting the empty margin away first halves the work of the transform.
+    # Cropping the empty margin first halves the cost of the transform.
     origin = (WIDTH / 2 - box[0], GROUND_ROW - box[1])
     layer = figure.crop(box).transform(
         (PHOTO_WIDTH, PHOTO_HEIGHT),
@@ -96,7 +96,7 @@ def _place_person(
 def _affine(
     camera: Camera, scale: float, feet: tuple[float, float], origin: tuple[float, float]
 ) -> tuple[float, ...]:
-    """The map from pixels of the picture to those of the figure, which takes feet to origin."""
+    """Returns the affine map from photo to figure pixels that takes `feet` to `origin`."""
     cosine, sine = scale * math.cos(camera.tilt), scale * math.sin(camera.tilt)
     slant = sine + scale * camera.shear
     return (
@@ -110,7 +110,7 @@ def _affine(
 
 
 def _drop_shadow(picture: Image.Image, camera: Camera, feet: tuple[float, float]) -> None:
-    """Darken the ground under the feet and away from the light."""
+    """Darkens the ground under the feet and on the side away from the light."""
     x, y = feet
     away = -20 * camera.light
     small = Image.new("L", (PHOTO_WIDTH // 4, PHOTO_HEIGHT // 4))
@@ -123,7 +123,7 @@ def _drop_shadow(picture: Image.Image, camera: Camera, feet: tuple[float, float]
 
 
 def _expose(picture: Image.Image, camera: Camera, rng: np.random.Generator) -> bytes:
-    """Apply light, cast, blur, sensor noise and compression; returns the JPEG."""
+    """Applies light, colour cast, blur, sensor noise and compression; returns the JPEG file."""
     levels = np.arange(256.0)
     gain = camera.brightness * rng.uniform(0.92, 1.08)
     curves = []
@@ -143,6 +143,6 @@ def _expose(picture: Image.Image, camera: Camera, rng: np.random.Generator) -> b
 
 @lru_cache(maxsize=1)
 def _noise() -> np.ndarray:
-    """A field of unit noise, of which every picture takes a window; drawing it anew is slow."""
+    """Returns cached unit noise; each photo uses a window of it, since new noise is slow."""
     shape = (PHOTO_HEIGHT + NOISE_MARGIN, PHOTO_WIDTH + NOISE_MARGIN, 3)
     return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)

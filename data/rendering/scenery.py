@@ -1,7 +1,7 @@
-"""The scenes behind the persons: wide panoramas, one function per kind of place.
+"""Draws the scenes behind the persons as wide panoramas, one function per scene.
 
-All are drawn at twice the size on a stage of STAGE_WIDTH x STAGE_HEIGHT pixels, whose wall meets
-the ground near row GROUND.
+Each function draws at twice the final size on a stage of STAGE_HEIGHT x STAGE_WIDTH pixels. Walls
+meet the ground near row GROUND.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ GROUND = 300
 
 
 class Stage:
-    """A panorama in the making, with the few strokes that scenes are built of."""
+    """An unfinished panorama with the drawing operations that the scenes share."""
 
     def __init__(self, rng: np.random.Generator):
         self.rng = rng
@@ -27,25 +27,25 @@ class Stage:
         self.paint = ImageDraw.Draw(self.image, "RGBA")
 
     def box(self, left: float, top: float, width: float, height: float, colour) -> None:
-        """Fill a rectangle; the colour may carry an alpha."""
+        """Fills a rectangle; the colour may have an alpha."""
         self.paint.rectangle((left, top, left + width, top + height), fill=tuple(colour))
 
     def fade(self, top: int, bottom: int, upper: Colour, lower: Colour) -> None:
-        """Fill full-width rows with a vertical blend."""
+        """Fills rows over the full width with a vertical gradient."""
         share = np.linspace(0.0, 1.0, bottom - top)[:, None]
         rows = np.array(upper) * (1 - share) + np.array(lower) * share
         strip = Image.fromarray(rows.astype(np.uint8)[:, None, :])
         self.image.paste(strip.resize((STAGE_WIDTH, bottom - top)), (0, top))
 
     def steps(self, first: float, last: float, low: float, high: float) -> list[float]:
-        """Positions from first to last with random gaps between low and high."""
+        """Returns positions from first to last with random gaps between low and high."""
         places = [first]
         while places[-1] < last:
             places.append(places[-1] + self.rng.uniform(low, high))
         return places
 
     def paving(self, top: int, colour, spread: float = 2.4, gap: int = 90) -> None:
-        """Draw the joints of slabs that run towards the viewer."""
+        """Draws the joints of paving slabs in perspective."""
         row, height = float(top), 8.0
         while row < STAGE_HEIGHT:
             self.box(0, row, STAGE_WIDTH, 1 + height / 30, colour)
@@ -56,18 +56,18 @@ class Stage:
             self.paint.line((far, top, near, STAGE_HEIGHT), fill=tuple(colour), width=3)
 
     def stand(self, thing: Image.Image, left: float, bottom: float, height: float) -> None:
-        """Paste a cut-out of some height so that it stands at (left, bottom)."""
+        """Pastes a cut-out, scaled to a height, with its lower left corner at (left, bottom)."""
         width = round(thing.width * height / thing.height)
         cutout = thing.resize((width, round(height)), Image.Resampling.BILINEAR)
         self.image.paste(cutout, (round(left), round(bottom - height)), cutout)
 
     def choose(self, colours: tuple[Colour, ...]) -> Colour:
-        """One of the colours."""
+        """Returns one of the colours at random."""
         return colours[self.rng.integers(len(colours))]
 
 
 def draw_street(stage: Stage) -> None:
-    """Houses with windows and doors, a pavement, a kerb and the road."""
+    """Draws houses with windows and doors, a pavement, a kerb and the road."""
     stage.fade(GROUND, STAGE_HEIGHT, (126, 124, 120), (150, 148, 142))
     fronts = ((176, 150, 124), (150, 96, 78), (198, 190, 172), (132, 140, 146), (186, 168, 110))
     doors = ((46, 78, 66), (92, 36, 34), (40, 52, 84), (70, 58, 48))
@@ -92,7 +92,7 @@ def draw_street(stage: Stage) -> None:
 
 
 def draw_brick_wall(stage: Stage) -> None:
-    """A brick wall with posters and paint, above a tarred pavement."""
+    """Draws a brick wall with posters and paint, above a tarred pavement."""
     stage.fade(0, 350, (138, 74, 58), (124, 64, 50))
     for row, top in enumerate(range(0, 350, 18)):
         for left in range(-40 + 20 * (row % 2), STAGE_WIDTH, 40):
@@ -114,7 +114,7 @@ def draw_brick_wall(stage: Stage) -> None:
 
 
 def draw_park(stage: Stage) -> None:
-    """Trees, hedges and a bench on a lawn with a gravel path."""
+    """Draws trees and benches on a lawn with a gravel path."""
     stage.fade(0, 210, (178, 204, 220), (206, 220, 214))
     greens = ((52, 92, 48), (70, 112, 54), (40, 76, 50), (92, 124, 60))
     for left in stage.steps(-100, STAGE_WIDTH, 26, 60):
@@ -137,7 +137,7 @@ def draw_park(stage: Stage) -> None:
 
 
 def draw_shop_front(stage: Stage) -> None:
-    """Lit shop windows with goods under awnings, on pale tiles."""
+    """Draws lit shop windows with goods under awnings, before pale tiles."""
     stage.box(0, 0, STAGE_WIDTH, 400, (52, 50, 54))
     signs = ((190, 52, 48), (40, 96, 120), (218, 176, 60), (60, 110, 74), (120, 60, 110))
     goods = ((212, 96, 72), (90, 140, 180), (232, 206, 120), (150, 170, 110), (190, 130, 170))
@@ -164,7 +164,7 @@ def draw_shop_front(stage: Stage) -> None:
 
 
 def draw_car_park(stage: Stage) -> None:
-    """Parked cars in marked bays before a concrete wall."""
+    """Draws parked cars in marked bays before a concrete wall."""
     stage.fade(0, 220, (168, 174, 180), (150, 154, 158))
     for left in stage.steps(0, STAGE_WIDTH, 180, 240):
         stage.box(left, 0, 6, 200, (120, 124, 128))
@@ -179,7 +179,7 @@ def draw_car_park(stage: Stage) -> None:
 
 
 def draw_corridor(stage: Stage) -> None:
-    """Doors and notices along an indoor corridor with a shining floor."""
+    """Draws doors and notices along an indoor corridor with a shiny floor."""
     stage.fade(0, 360, (206, 212, 204), (220, 224, 216))
     stage.box(0, 210, STAGE_WIDTH, 150, (120, 156, 158))
     stage.box(0, 204, STAGE_WIDTH, 8, (84, 112, 116))
@@ -197,7 +197,7 @@ def draw_corridor(stage: Stage) -> None:
 
 
 def draw_station(stage: Stage) -> None:
-    """A tiled platform with columns, hoardings, a name band and a warning strip."""
+    """Draws a tiled platform with columns, posters, a name band and a warning strip."""
     stage.box(0, 0, STAGE_WIDTH, 340, (206, 204, 190))
     for left in range(0, STAGE_WIDTH, 34):
         stage.box(left, 0, 2, 340, (176, 174, 162))
@@ -223,7 +223,7 @@ def draw_station(stage: Stage) -> None:
 
 
 def draw_plaza(stage: Stage) -> None:
-    """Steps and planters before a glass front, on bright stone."""
+    """Draws steps and planters before a glass front, on bright stone."""
     stage.fade(0, 230, (96, 128, 152), (140, 168, 182))
     for left in range(0, STAGE_WIDTH, 86):
         tint = stage.rng.uniform(0.8, 1.15)
@@ -255,14 +255,14 @@ SCENES: tuple[Callable[[Stage], None], ...] = (
 
 
 def draw_panorama(scene: int, rng: np.random.Generator) -> Image.Image:
-    """Draw a place; returns an RGB image of PANORAMA_HEIGHT x PANORAMA_WIDTH pixels.
+    """Draws a scene as an RGB image of PANORAMA_HEIGHT x PANORAMA_WIDTH pixels.
 
-    `scene` is an index into SCENES; the layout comes from `rng`.
+    `scene` is an index into SCENES; `rng` decides the layout.
     """
     stage = Stage(rng)
     SCENES[scene](stage)
     small = stage.image.reduce(2)
-    # Stains at two scales keep large surfaces from looking printed.
+    # Noise at two scales makes large surfaces look natural.
     coarse = rng.normal(0.0, 0.05, (PANORAMA_HEIGHT // 24, PANORAMA_WIDTH // 24))
     stains = Image.fromarray(coarse.astype(np.float32)).resize(small.size, Image.Resampling.BICUBIC)
     grain = rng.normal(0.0, 0.03, (PANORAMA_HEIGHT, PANORAMA_WIDTH))

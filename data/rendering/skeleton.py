@@ -1,13 +1,13 @@
-"""Where the joints of a walking person are."""
+"""Computes the joints of a walking person."""
 
 import math
 from dataclasses import dataclass
 
 from .canvas import Point
-from .loft import Ring
+from .ring_surfaces import Ring
 from .wardrobe import Build
 
-SIDES = (-1, 1)  # the person's right, the person's left
+SIDES = (-1, 1)  # the person's right and left
 
 THIGH, SHIN, ANKLE_HEIGHT = 0.245, 0.235, 0.045
 TORSO, NECK = 0.315, 0.075
@@ -17,12 +17,12 @@ LEAN = 0.035
 
 @dataclass(frozen=True)
 class Pose:
-    """How a person is caught by a camera; angles in radians.
+    """The pose of a person relative to the viewer and the light; angles in radians.
 
-    `phase` is the place in the walking cycle (0 .. 2 pi), `orientation` the heading (0 faces the
-    viewer, pi/2 walks to the viewer's right, pi shows the back), `stride` the swing of the thighs,
-    `swing` that of the arms, `elevation` how far from above the viewer looks, `light` the side the
-    light comes from (-1 left .. 1 right) and `gaze` how far the head is turned.
+    `phase` is the position in the walking cycle (0 .. 2 pi). `orientation` is the heading: 0 faces
+    the viewer, pi/2 walks to the viewer's right, pi shows the back. `stride` is the swing of the
+    thighs, `swing` the swing of the arms. `elevation` is the angle at which the viewer looks down.
+    `light` is the side of the light (-1 left .. 1 right). `gaze` is the turn of the head.
     """
 
     phase: float = 0.6
@@ -36,7 +36,7 @@ class Pose:
 
 @dataclass(frozen=True)
 class Leg:
-    """The joints of one leg, and where its shoe points."""
+    """The joints of one leg with the heel and the toe of its shoe."""
 
     hip: Point
     knee: Point
@@ -57,7 +57,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Skeleton:
-    """All joints of a person in a pose; legs and arms by side (-1 right, 1 left)."""
+    """All joints of a person in a pose; the keys of `legs` and `arms` are SIDES."""
 
     build: Build
     legs: dict[int, Leg]
@@ -66,18 +66,18 @@ class Skeleton:
     head: Point
 
     def torso_point(self, share: float) -> tuple[float, float]:
-        """Height and forward shift at a share of the torso (0 hip joints, 1 base of the neck)."""
+        """Returns height and forward shift at a share of the torso (0 hips, 1 base of the neck)."""
         rise = share * TORSO * self.build.height
         return self.hip_height + rise, max(rise, 0.0) * LEAN
 
     def torso_ring(self, share: float, width: float, depth: float) -> Ring:
-        """A ring around the torso at a share of its length, lengths before `build`."""
+        """Returns a ring at a share of the torso; `build` scales its width and depth."""
         y, z = self.torso_point(share)
         size = self.build.height
         return Ring(y, width * size * self.build.breadth, depth * size * self.build.girth, 0.0, z)
 
     def leg_spread(self, y: float) -> tuple[float, float]:
-        """Middle and half distance of the two legs in z at a height between hips and ankles."""
+        """Returns the middle and half distance of the legs in z at a height above the ankles."""
         depths = []
         for leg in self.legs.values():
             upper, lower = (leg.hip, leg.knee) if y > leg.knee[1] else (leg.knee, leg.ankle)
@@ -87,10 +87,10 @@ class Skeleton:
 
 
 def make_skeleton(build: Build, pose: Pose) -> Skeleton:
-    """The joints of a person of this build in this pose."""
+    """Returns the joints of a person of this build in this pose."""
     size = build.height
     hanging = {side: _leg(build, pose, side) for side in SIDES}
-    # The lower shoe stands on the ground; the hips float at whatever height that asks for.
+    # The lower shoe stands on the ground, which determines the height of the hips.
     hip_height = -min(min(leg.heel[1], leg.toe[1]) for leg in hanging.values()) + 0.018 * size
     legs = {side: _raised(leg, hip_height) for side, leg in hanging.items()}
     neck_height = hip_height + TORSO * size
@@ -100,13 +100,13 @@ def make_skeleton(build: Build, pose: Pose) -> Skeleton:
 
 
 def _step(start: Point, angle: float, length: float, outward: float = 0.0) -> Point:
-    """The far end of a bone that hangs down, swung forward by an angle."""
+    """Returns the far end of a hanging bone that swings forward by an angle."""
     x, y, z = start
     return x + outward, y - length * math.cos(angle), z + length * math.sin(angle)
 
 
 def _leg(build: Build, pose: Pose, side: int) -> Leg:
-    """One leg hanging from hips at height 0."""
+    """Returns one leg that hangs from hips at height 0."""
     phase = pose.phase if side > 0 else pose.phase + math.pi
     effort = pose.stride / 0.45
     thigh = pose.stride * math.sin(phase) + 0.06

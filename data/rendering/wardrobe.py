@@ -1,6 +1,6 @@
-"""Who a person is: build, skin, hair, garments, shoes and bag.
+"""The appearance of persons: build, skin, hair, garments, shoes and bag.
 
-Colours are RGB triples of 0..255; lengths are relative to a standing adult of height 1.
+Colours are RGB triples of 0 .. 255. The unit of length is the height of a standing adult.
 """
 
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 
 Colour = tuple[int, int, int]
 
-# Kept small on purpose: many persons must share the colour of a garment.
+# The palette is small so that many persons share a garment colour.
 GARMENT_COLOURS: dict[str, Colour] = {
     "black": (34, 34, 38),
     "grey": (122, 124, 128),
@@ -65,7 +65,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Hair:
-    """A style of HAIR_STYLES; `cover` is the colour of a cap, beanie or headscarf."""
+    """A style from HAIR_STYLES; `cover` is the colour of a cap, beanie or headscarf."""
 
     style: str
     colour: Colour
@@ -77,8 +77,8 @@ class Hair:
 class Upper:
     """The garment of the upper body.
 
-    `sleeve` is the covered share of the arm (0 bare .. 1 wrist), `hem` how far it falls below the
-    hip joint in torso lengths, `inner` the colour seen at an open front.
+    `sleeve` is the covered share of the arm (0 bare .. 1 wrist). `hem` is the distance from the
+    hips down to the hem in torso lengths. `inner` is the colour inside an open front or a print.
     """
 
     kind: str
@@ -96,7 +96,7 @@ class Upper:
 class Lower:
     """The garment of the legs.
 
-    `length` is the covered share of the leg (1 reaches the ankle); a `pattern` is "plain", "side
+    `length` is the covered share of the leg (1 reaches the ankle). `pattern` is "plain", "side
     stripe" (trousers and shorts) or "stripes" (skirts).
     """
 
@@ -109,7 +109,7 @@ class Lower:
 
 @dataclass(frozen=True)
 class Shoes:
-    """Upper and sole colours; boots reach up the shin."""
+    """The colours of shoe and sole; boots also cover part of the shin."""
 
     colour: Colour
     sole: Colour
@@ -118,7 +118,7 @@ class Shoes:
 
 @dataclass(frozen=True)
 class Bag:
-    """A bag of BAG_KINDS, worn or held on one side (-1 the person's right, +1 the left)."""
+    """A bag of a kind in BAG_KINDS at one side of the person (-1 right, 1 left)."""
 
     kind: str
     colour: Colour
@@ -128,7 +128,7 @@ class Bag:
 
 @dataclass(frozen=True)
 class Person:
-    """All that makes an identity; pose, light and camera are not part of it."""
+    """The appearance of an identity, which is the same in each pose, light and camera."""
 
     build: Build
     skin: Colour
@@ -140,7 +140,7 @@ class Person:
 
 
 def make_person(rng: np.random.Generator) -> Person:
-    """Draw one identity; advances `rng`."""
+    """Samples one identity; advances `rng`."""
     feminine = bool(rng.random() < 0.5)
     return Person(
         build=_make_build(rng, feminine),

@@ -1,1 +1,1 @@
-"""Weights of other programs: their names, their formats, our arrays."""
+"""Brings other programs' weights in and writes ours for torch: names, formats, files."""

@@ -1,30 +1,33 @@
-"""Which program wrote an array collection, and which network it is of."""
+"""Tells which program wrote a file's arrays, and which network they are of."""
 
 import dataclasses
 import math
 import re
 
+from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.conversion import names
 from dpeformer_jax.conversion.mapping import Arrays
 from dpeformer_jax.conversion.names import Entry
-from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.model.description import PRESETS, Description
+from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.model.vit import VARIANTS, patch_grid
 
-# Image sizes (height, width) of the field, tried for the grids of overlapping patches.
+AUTO = "auto"  # in place of a format: finds it out
+MEMORY = "memory"  # format of a memory file, and name of its one array
+# Image sizes (height, width) of the field, for which a number of overlapping patches is looked up.
 SIZES = ((256, 128), (384, 128), (256, 256), (384, 192), (384, 384))
 SMALLEST_STRIDE = 8
-JIGSAW = "b1.0.norm1.weight"  # TransReID's jigsaw branch
+JIGSAW = "b1.0.norm1.weight"  # only TransReID with its jigsaw branch has this name
 
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """How one program names things.
+    """One program's names.
 
-    mark: a name that only it has.
-    patches, positions: names of the patch and of the position embedding.
-    blocks: regular expression that finds a block's number.
-    unused: one for what may be left over, heads and modules that no forward pass reaches.
+    mark: name that no format after this one in FORMATS has.
+    patches, positions: names of the patch embedding's kernel and of the position embedding.
+    blocks: regular expression whose group is a block's number.
+    unused: regular expression for the start of names that may be left over: heads, and modules
+        that no forward pass reaches.
     layout: of the patch embedding's kernel.
     """
 
@@ -46,7 +49,7 @@ def _torch(prefix: str, mark: str, unused: str) -> Format:
     )
 
 
-# In the order in which they are looked for.
+# In the order in which `detect` tries them.
 FORMATS = {
     "vit_jax": Format(
         mark="embedding/kernel",
@@ -72,110 +75,106 @@ FORMATS = {
 
 
 def detect(theirs: Arrays) -> str:
-    """The name of the format.
+    """Returns the name of the arrays' format.
 
     Raises:
-        ConfigError: it is none of them.
+        UserError: the format is none of FORMATS.
     """
     for name, known in FORMATS.items():
         if known.mark in theirs:
             return name
     first = ", ".join(list(theirs)[:5])
-    raise ConfigError(
+    raise UserError(
         f"no known format: none of {', '.join(f.mark for f in FORMATS.values())} is among its "
         f"{len(theirs)} names, which begin with {first or '(nothing)'}"
     )
 
 
-def describe(theirs: Arrays, kind: str) -> Description:
-    """The network in words, from names and shapes; what those do not tell has its default.
+def spec_of(theirs: Arrays, kind: str) -> NetworkSpec:
+    """Defines the network by the names and shapes of its arrays.
+
+    What these do not tell keeps its default; no format names the cameras.
 
     Raises:
-        ConfigError: an essential array is missing, no variant has this size, or no image size of
+        UserError: an essential array is missing, no variant has this size, or no image size of
             the field gives this many patches.
     """
     known = FORMATS[kind]
     for name, rank in ((known.patches, 4), (known.positions, 3)):
         if name not in theirs or theirs[name].ndim != rank:
             found = theirs[name].shape if name in theirs else "missing"
-            raise ConfigError(f"{name} is {found}; in {kind} it is an array of rank {rank}")
+            raise UserError(f"{name} is {found}; in {kind} it is an array of rank {rank}")
     variant = _variant(theirs, known)
     positions = theirs[known.positions]
     size, stride = _image_size(
         positions.shape[1] - 1, VARIANTS[variant].patch, square=kind in ("timm", "vit_jax")
     )
-    heads = [re.match(r"attention_global\.(\d+)\.pos_embed$", key) for key in theirs]
-    parts = sum(head is not None for head in heads) or 4
-    classifier, sides = theirs.get("classifier1.weight"), theirs.get("base.sie_embed")
-    rows, columns = patch_grid(size, VARIANTS[variant].patch, stride)
-    return {
-        "variant": variant,
-        "image_size": list(size),
-        "dtype": "float32",
-        "stride": stride,
-        "num_classes": 1 if kind != "dpeformer" or classifier is None else len(classifier),
-        "parts": parts,
-        "min_patches": min(24, rows * columns),
-        "sides": 0 if sides is None else len(sides),
-        "side_coefficient": 3.0,
-        **PRESETS["paper"],
-    }
+    heads = [re.match(r"attention_global\.\d+\.pos_embed$", name) for name in theirs]
+    classifier, cameras = theirs.get("classifier1.weight"), theirs.get("base.sie_embed")
+    spec = NetworkSpec(
+        variant,
+        size,
+        stride,
+        num_classes=1 if kind != "dpeformer" or classifier is None else len(classifier),
+        parts=sum(head is not None for head in heads) or NetworkSpec.parts,
+        sie_rows=0 if cameras is None else len(cameras),
+    )
+    return dataclasses.replace(spec, min_patches=min(spec.min_patches, math.prod(spec.grid)))
 
 
 def _variant(theirs: Arrays, known: Format) -> str:
     kernel = known.layout.ours(theirs[known.patches])
-    patch, width = kernel.shape[0], kernel.shape[-1]
     blocks = [re.match(known.blocks, name) for name in theirs]
     depth = 1 + max((int(block[1]) for block in blocks if block), default=-1)
-    for name, size in VARIANTS.items():
-        if (size.width, size.depth, size.patch) == (width, depth, patch):
-            return name
+    found = (kernel.shape[-1], depth, kernel.shape[0])
+    sizes = {name: (size.width, size.depth, size.patch) for name, size in VARIANTS.items()}
 
     def distance(name: str) -> float:
-        size = VARIANTS[name]
-        pairs = ((size.width, width), (size.depth, depth), (size.patch, patch))
+        pairs = zip(sizes[name], found, strict=True)
         return sum(abs(math.log(a / max(b, 0.5))) for a, b in pairs)
 
-    nearest = min(VARIANTS, key=distance)
-    size = VARIANTS[nearest]
-    raise ConfigError(
-        f"width {width}, depth {depth}, patch {patch} is no variant known here; it looks like "
-        f"{nearest!r}, which has width {size.width}, depth {size.depth}, patch {size.patch}"
+    nearest = min(sizes, key=distance)
+    if sizes[nearest] == found:
+        return nearest
+    words = "width {}, depth {}, patch {}"
+    raise UserError(
+        f"{words.format(*found)} is no variant known here; it looks like {nearest!r}, which has "
+        f"{words.format(*sizes[nearest])}"
     )
 
 
 def _image_size(patches: int, patch: int, square: bool) -> tuple[tuple[int, int], int]:
-    """(height, width) and stride in pixels that give so many patches."""
+    """Returns the (height, width) and the stride in pixels that give this many patches."""
     if patch == 16 and not square:
         for size in SIZES:
             for stride in range(patch, SMALLEST_STRIDE - 1, -1):
                 if math.prod(patch_grid(size, patch, stride)) == patches:
                     return size, stride
-    for ratio in (1, 2, 3):  # of height to width, patches side by side
+    for ratio in (1, 2, 3):  # of height to width; the patches do not overlap
         columns = math.isqrt(patches // ratio)
         if ratio * columns**2 == patches and columns:
             return (ratio * columns * patch, columns * patch), patch
-    raise ConfigError(
+    raise UserError(
         f"its position embedding is of {patches} patches, which is no image size of the field"
     )
 
 
-def table_of(kind: str, model: Description, theirs: Arrays | None = None) -> list[Entry]:
-    """The table of a format for a network; `theirs` tells variations of the source."""
-    variant, sides = VARIANTS[model["variant"]], bool(model["sides"])
+def table_of(kind: str, spec: NetworkSpec, theirs: Arrays | None = None) -> list[Entry]:
+    """Returns a format's table for a network; the arrays of a source tell its variation."""
+    variant, sie = VARIANTS[spec.variant], bool(spec.sie_rows)
     if kind == "vit_jax":
         return names.vit_jax(variant)
     if kind == "dpeformer":
-        return names.dpeformer(variant, model["parts"], sides)
+        return names.dpeformer(variant, spec.parts, sie)
     if kind == "timm":
         return names.timm(variant)
-    return names.timm(variant, "base.", sides, last="b1" if JIGSAW in (theirs or {}) else "")
+    return names.timm(variant, "base.", sie, last="b1" if JIGSAW in (theirs or {}) else "")
 
 
-def unused_of(kind: str, model: Description, theirs: Arrays) -> str:
-    """Regular expression for the start of names that may be left over."""
+def unused_of(kind: str, spec: NetworkSpec, theirs: Arrays) -> str:
+    """Returns a regular expression for the start of names that may be left over."""
     unused = FORMATS[kind].unused
-    if kind == "transreid" and JIGSAW in theirs:  # the originals of the copies that it trains
-        last = VARIANTS[model["variant"]].depth - 1
+    if kind == "transreid" and JIGSAW in theirs:  # which trains copies of these
+        last = VARIANTS[spec.variant].depth - 1
         unused += rf"|base\.norm\.|base\.blocks\.{last}\."
     return unused

@@ -1,4 +1,4 @@
-"""Filling a table of names in one direction or the other."""
+"""Fills tables of names, from other programs' arrays to ours and back."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -6,18 +6,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dpeformer_jax.base.errors import UserError, mismatch
 from dpeformer_jax.conversion.names import Entry
-from dpeformer_jax.errors import ConfigError, mismatch
 
 Arrays = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Comparison(NamedTuple):
-    """A file's names beside a table's.
+    """What keeps a file from filling a table.
 
-    missing: not in the file; left_over: not in the table; unused: neither, but known to be of no
-    use; misshapen: in both, each with the shape expected and found.
+    missing: names that the file lacks; left_over: names that the table lacks; unused: those of
+    them that are known to be of no use; misshapen: names in both, with the shapes expected and
+    found.
     """
 
     missing: list[str]
@@ -27,63 +28,53 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    theirs: Mapping[str, np.ndarray],
-    table: Iterable[Entry],
-    shapes: Shapes,
-    unused: str,
+    theirs: Mapping[str, np.ndarray], table: Iterable[Entry], shapes: Shapes, unused: str
 ) -> Comparison:
-    """What keeps `theirs` from filling the table.
+    """Compares a file's names and shapes with a table's.
 
     Args:
-        theirs: the arrays by their names.
-        table: of their format.
+        theirs: the file's arrays by name.
+        table: of the file's format.
         shapes: of our arrays by path.
         unused: regular expression for the start of names that may be left over.
     """
-    table = list(table)
-    known = {entry.key for entry in table}
-    misshapen = []
-    for entry in table:
-        if entry.key in theirs:
-            expected = entry.transform.theirs(_empty(shapes[entry.path])[entry.slot]).shape
-            found = theirs[entry.key].shape
-            if found != expected:
-                misshapen.append(f"{entry.key}: expected {expected}, found {found}")
-    others = [key for key in theirs if key not in known]
+    expected = {
+        entry.key: entry.transform.theirs(_empty(shapes[entry.path])[entry.slot]).shape
+        for entry in table
+    }
+    others = [key for key in theirs if key not in expected]
     return Comparison(
-        missing=[entry.key for entry in table if entry.key not in theirs],
+        missing=[key for key in expected if key not in theirs],
         left_over=[key for key in others if not re.match(unused, key)],
         unused=[key for key in others if re.match(unused, key)],
-        misshapen=misshapen,
+        misshapen=[
+            f"{key}: expected {shape}, found {theirs[key].shape}"
+            for key, shape in expected.items()
+            if key in theirs and theirs[key].shape != shape
+        ],
     )
 
 
 def refuse(found: Comparison, allowed: str | None) -> None:
-    """Raises ConfigError for names that do not fit, unless the pattern `allowed` accepts them."""
-
+    """Raises UserError where a file does not fit; names that `allowed` finds are accepted."""
     try:
-        accepted = re.compile(allowed or "(?!)")  # which matches nothing
+        accepted = re.compile(allowed or "(?!)")  # the default finds nothing
     except re.error as error:
-        raise ConfigError(f"--allow-missing={allowed} is no regular expression: {error}") from error
+        raise UserError(f"--allow-missing={allowed} is no regular expression: {error}") from error
 
     def refused(keys: list[str]) -> list[str]:
         return [key for key in keys if not accepted.search(key)]
 
     problems = mismatch(refused(found.missing), refused(found.left_over), found.misshapen)
     if problems:
-        raise ConfigError(
+        raise UserError(
             f"it does not fit (- missing, + left over): {problems}. "
             "Missing and left-over names can be accepted with --allow-missing PATTERN"
         )
 
 
-def to_ours(
-    theirs: Mapping[str, np.ndarray],
-    table: Iterable[Entry],
-    shapes: Shapes,
-) -> Arrays:
-    """Our arrays by path, float32; one of which a piece is missing is left out."""
-    table = list(table)
+def to_ours(theirs: Mapping[str, np.ndarray], table: list[Entry], shapes: Shapes) -> Arrays:
+    """Returns our arrays by path, float32, without those of which a piece is missing."""
     incomplete = {entry.path for entry in table if entry.key not in theirs}
     ours: Arrays = {}
     for entry in table:
@@ -94,7 +85,7 @@ def to_ours(
 
 
 def to_theirs(ours: Mapping[str, np.ndarray], table: Iterable[Entry]) -> Arrays:
-    """Their arrays by name, as far as ours hold them."""
+    """Returns their arrays by name, without those that ours lack."""
     return {
         entry.key: np.ascontiguousarray(entry.transform.theirs(ours[entry.path][entry.slot]))
         for entry in table

@@ -1,7 +1,7 @@
-"""What other programs call our parameters: tables that are read in both directions.
+"""Other programs' names of our parameters, as tables that are read in both directions.
 
-timm: timm's Vision Transformers, and checkpoints in its layout. dpeformer: the released program of
-arXiv 2402.10435. vit_jax: Google's Vision Transformers (.npz).
+timm: timm's Vision Transformers, and checkpoints in their layout. dpeformer: the released program
+of arXiv 2402.10435. vit_jax: Google's Vision Transformers (.npz).
 """
 
 from collections.abc import Callable
@@ -13,19 +13,19 @@ from dpeformer_jax.model.vit import Variant
 
 
 class Transform(NamedTuple):
-    """From their layout to ours and back."""
+    """Changes of layout, from theirs to ours and back."""
 
     ours: Callable[[np.ndarray], np.ndarray]
     theirs: Callable[[np.ndarray], np.ndarray]
 
 
 class Entry(NamedTuple):
-    """One array of theirs.
+    """One array of another program, and its place among ours.
 
-    key: their name.
-    path: our array, levels joined by "/".
+    key: its name there.
+    path: of our array, levels joined by "/".
     transform: of the layout.
-    slot: index of the place in our array, where several of theirs make one of ours.
+    slot: index of its place in our array, where several of theirs make up one of ours.
     """
 
     key: str
@@ -64,13 +64,14 @@ def _block(key: str, path: str) -> list[Entry]:
 
 
 def timm(variant: Variant, prefix: str = "", sides: bool = False, last: str = "") -> list[Entry]:
-    """A backbone in timm's layout.
+    """Lists a backbone in timm's layout.
 
     Args:
-        variant: depth of the network.
-        prefix: before every name, "base." in the released programs.
-        sides: whether there is a side information embedding (not in timm's own).
-        last: TransReID's jigsaw branch trains a copy of the last block and norm, "b1" there.
+        variant: gives the depth.
+        prefix: of every name; "base." in the released programs.
+        sides: whether there is a side information embedding, which timm's own networks lack.
+        last: name of the last block and norm where they are apart: "b1" in TransReID, whose
+            jigsaw branch trains a copy of both.
     """
     ours = "params/backbone/"
     blocks = [f"{prefix}blocks.{i}" for i in range(variant.depth)]
@@ -89,7 +90,7 @@ def timm(variant: Variant, prefix: str = "", sides: bool = False, last: str = ""
 
 
 def dpeformer(variant: Variant, parts: int, sides: bool = False) -> list[Entry]:
-    """The whole network; `parts` is 4 in the released program."""
+    """Lists the whole network; `parts` is 4 in the released program."""
     table = timm(variant, "base.", sides)
     for part in range(parts):
         table += _blending(f"attention_global.{part}", (part,))
@@ -128,7 +129,7 @@ def _part_norm(key: str, name: str, slot: tuple) -> list[Entry]:
 
 
 def vit_jax(variant: Variant) -> list[Entry]:
-    """Google's layout: kernels lie as ours, attention is split by head."""
+    """Lists a backbone in Google's layout: kernels lie as ours, attention is split by head."""
     ours, root = "params/backbone", "Transformer"
     table = [
         Entry("cls", f"{ours}/cls_token", SAME),

@@ -1,1 +1,1 @@
-"""What is computed: ViT backbone, patch selection, feature blending, heads."""
+"""What is computed: backbone, patch selection, feature blending, heads."""

@@ -11,14 +11,14 @@ HEADS = 2
 
 
 class FeatureBlending(nn.Module):
-    """Lets one part look up what it misses in the global feature: [B, D] x [B, D] -> [B, D].
+    """Lets a part take from the global feature what it lacks: [B, D] x [B, D] -> [B, D].
 
-    Both vectors are cut into tokens of 16 channels; the part's tokens attend to the global's.
+    Both vectors are cut into tokens of 16 channels. The part's tokens attend to the global ones.
 
     Attributes:
         dtype: of the computation.
-        mix_batch: merges the heads along the wrong axis, as the released program does: an image
-            then receives the attention of two others. For comparison only.
+        mix_batch: merges the heads along the wrong axis, as the released program does, so that an
+            image receives the attention of two others. For comparison only.
     """
 
     dtype: jnp.dtype = jnp.float32

@@ -1,7 +1,7 @@
 """DPSM, the dynamic patch token selection (arXiv 2402.10435, section 3.2). Pure jnp.
 
-Every image chooses its own number of patches, yet all shapes are static: a choice is expressed as
-a rank for every patch, and pooling the chosen ones is a product with a weight matrix.
+Every image keeps its own number of patches, yet all shapes are static: every patch gets a rank, and
+pooling the kept patches is a product with a weight matrix.
 """
 
 from typing import NamedTuple
@@ -13,29 +13,31 @@ EXACT = jax.lax.Precision.HIGHEST  # a GPU's default (TF32) would reorder near n
 
 
 class Selection(NamedTuple):
-    """Which patches of each image show the person.
+    """The patches of each image that show the person.
 
     proxy: [B] the patch most similar to the global token.
-    count: [B] K, how many patches are kept.
+    count: [B] K, the number of patches that are kept.
     rank: [B, N] place of each patch in falling similarity to the proxy; kept where rank < count.
+    similarity: [B, N] of each patch to the proxy, an unnormalised product.
     """
 
     proxy: jax.Array
     count: jax.Array
     rank: jax.Array
+    similarity: jax.Array
 
     @property
     def kept(self) -> jax.Array:
-        """[B, N] bool."""
+        """[B, N] bool, the kept patches in raster order."""
         return self.rank < self.count[:, None]
 
 
 def select_patches(global_token: jax.Array, patches: jax.Array, min_patches: int) -> Selection:
     """Keeps the patches above the largest drop in similarity to the proxy patch.
 
-    As in the released program the count is the index of the drop counted from 0, one fewer than
-    lie above it, and at least `min_patches`. No gradient flows through the choice. Similarities
-    are unnormalised products in float32 whatever the compute dtype.
+    As in the released program, the count is the index of the drop counted from 0, which is one
+    fewer than lie above it, and at least `min_patches`. No gradient flows through the choice.
+    Similarities are unnormalised products in float32, whatever the compute dtype.
 
     Args:
         global_token: [B, D].
@@ -52,22 +54,22 @@ def select_patches(global_token: jax.Array, patches: jax.Array, min_patches: int
     falling = jnp.take_along_axis(similarity, order, axis=1)
     drops = falling[:, :-1] - falling[:, 1:]
     count = jnp.maximum(jnp.argmax(drops, axis=1), min_patches)
-    return Selection(proxy, count, rank=jnp.argsort(order, axis=1))
+    return Selection(proxy, count, jnp.argsort(order, axis=1), similarity)
 
 
 def pooling_weights(
     count: jax.Array | int, position: jax.Array, parts: jax.Array | int, rows: int | None = None
 ) -> jax.Array:
-    """Adaptive average pooling of positions 0..count-1 to `parts` bins, as a matrix.
+    """Returns adaptive average pooling of positions 0..count-1 to `parts` bins as a matrix.
 
     Bin i covers floor(i * count / parts) .. ceil((i + 1) * count / parts) - 1. Positions from
     `count` on get no weight.
 
     Args:
-        count: [...] or scalar, how many positions are pooled, at least `parts`.
+        count: [...] or scalar, the number of positions that are pooled, at least `parts`.
         position: [..., N] the position of each token.
         parts: number of bins.
-        rows: of the matrix, where `parts` is known at run time only; those from `parts` on are 0.
+        rows: of the matrix, where only run time knows `parts`; those from `parts` on are 0.
 
     Returns:
         [..., rows, N] weights; each of the first `parts` rows adds up to 1.
@@ -82,34 +84,34 @@ def pooling_weights(
 
 
 def pool_stripes(patches: jax.Array, parts: int) -> jax.Array:
-    """Mean of each of `parts` stripes of the raster order: [B, N, D] -> [B, P, D] float32."""
+    """Averages each of `parts` stripes of the raster order: [B, N, D] -> [B, P, D] float32."""
     tokens = patches.shape[1]
     weights = pooling_weights(tokens, jnp.arange(tokens), parts)
     return jnp.einsum("pn,bnd->bpd", weights, patches.astype(jnp.float32))
 
 
 def own_bands(selection: Selection, parts: int) -> jax.Array:
-    """Weights [B, P, N] that average each band of similarity rank among an image's kept patches."""
+    """Returns weights [B, P, N] that average each band of an image's kept patches by rank."""
     return pooling_weights(selection.count, selection.rank, parts)
 
 
 def shortened(selection: Selection) -> jax.Array:
-    """Weights [B, N, N] that pool each image's K kept patches to the batch's smallest K.
+    """Returns weights [B, N, N] that pool each image's K kept patches to the batch's smallest K.
 
-    As the released program does, by which features depend on the batch. Rows from the smallest K
-    on are 0.
+    The released program does this, and so its features depend on the batch. Rows from the smallest
+    K on are 0.
     """
     patches = selection.rank.shape[1]
     return pooling_weights(selection.count, selection.rank, selection.count.min(), rows=patches)
 
 
 def batch_bands(selection: Selection, parts: int) -> jax.Array:
-    """Weights [B, P, N] of bands by way of the batch's smallest K (released program)."""
+    """Returns weights [B, P, N] of bands by way of the batch's smallest K (released program)."""
     patches = selection.rank.shape[1]
     bands = pooling_weights(selection.count.min(), jnp.arange(patches), parts)
     return jnp.einsum("pm,bmn->bpn", bands, shortened(selection), precision=EXACT)
 
 
 def pool_selected(patches: jax.Array, bands: jax.Array) -> jax.Array:
-    """Means of the kept patches: [B, N, D] by weights [B, P, N] -> [B, P, D] float32."""
+    """Averages the kept patches: [B, N, D] by weights [B, P, N] -> [B, P, D] float32."""
     return jnp.einsum("bpn,bnd->bpd", bands, patches.astype(jnp.float32))

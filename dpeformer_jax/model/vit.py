@@ -1,6 +1,6 @@
-"""Vision Transformer backbone (method of arXiv 2402.10435, section 3.1; ViT of arXiv 2010.11929).
+"""Vision Transformer backbone (arXiv 2402.10435, section 3.1; ViT: arXiv 2010.11929).
 
-Module and parameter names follow timm, so that conversion of its weights is a plain table.
+Modules and parameters have timm's names, so that a plain table converts its weights.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ TORCH_UNIFORM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
 @dataclasses.dataclass(frozen=True)
 class Variant:
-    """Size of a backbone: `patch` in pixels, the MLP is four times as wide as the tokens."""
+    """Size of a backbone; `patch` in pixels. The MLP is four times as wide as the tokens."""
 
     width: int
     depth: int
@@ -40,7 +40,7 @@ VARIANTS = {
 
 
 def patch_grid(image_size: tuple[int, int], patch: int, stride: int) -> tuple[int, int]:
-    """Rows and columns of patches on an image of (height, width) pixels, without padding."""
+    """Returns rows and columns of patches on an image of (height, width) pixels without padding."""
     height, width = image_size
     return (height - patch) // stride + 1, (width - patch) // stride + 1
 
@@ -48,10 +48,10 @@ def patch_grid(image_size: tuple[int, int], patch: int, stride: int) -> tuple[in
 def resize_positions(
     pos_embed: jax.Array, source: tuple[int, int], target: tuple[int, int]
 ) -> jax.Array:
-    """Position embedding of another patch grid: [1, 1 + N, D] -> [1, 1 + N', D].
+    """Resizes a position embedding to another patch grid: [1, 1 + N, D] -> [1, 1 + N', D].
 
-    The class token's row is kept; the grid (rows, columns) is resized bilinearly with half-pixel
-    centres and without antialiasing, as the released program does.
+    The class token's row stays. The grid (rows, columns) is resized bilinearly with half-pixel
+    centres and without antialiasing, as in the released program.
     """
     width = pos_embed.shape[-1]
     grid = pos_embed[:, 1:].reshape(1, *source, width)
@@ -60,7 +60,7 @@ def resize_positions(
 
 
 def drop_path(x: jax.Array, rate: float, keys: jax.Array) -> jax.Array:
-    """Stochastic depth (arXiv 1603.09382): drops whole examples of a residual branch.
+    """Drops whole examples of a residual branch (stochastic depth, arXiv 1603.09382).
 
     x: [B, T, D]; keys: [B], one random key an example, so that the choice depends on the example
     and not on how the batch is spread over devices. Kept examples are divided by 1 - rate.
@@ -71,11 +71,11 @@ def drop_path(x: jax.Array, rate: float, keys: jax.Array) -> jax.Array:
 
 @jax.custom_vjp
 def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-    """Scaled dot-product attention: [B, T, heads, d] each, and the result.
+    """Computes scaled dot-product attention: [B, T, heads, d] each, and the result.
 
-    Products take the inputs' dtype and give float32, in which all between them is computed, also in
-    the gradient, which is therefore written out. Heads come before tokens and the division last: a
-    CPU takes half the time that it takes for jax.nn.dot_product_attention.
+    Products take the inputs' dtype and give float32, in which everything between them is computed.
+    The gradient is written out so that this holds there too. Heads come before tokens and the
+    division last, which halves a CPU's time against jax.nn.dot_product_attention.
     """
     return _attend(query, key, value)[0]
 
@@ -119,18 +119,18 @@ ATTENTIONS = {
 
 @jax.checkpoint
 def gelu(x: jax.Array) -> jax.Array:
-    """The exact GELU in torch's form; jax.nn.gelu's, by erfc, takes a CPU twice the time.
+    """Computes the exact GELU in torch's form; jax.nn.gelu, by erfc, takes a CPU twice the time.
 
-    Its gradient computes it again, which is cheaper than to write the erf down and read it.
+    The gradient computes it again, which is cheaper than to write the erf down and read it.
     """
     wide = x.astype(jnp.float32)  # in bfloat16 the sum would lose what is near -1
     return (0.5 * wide * (1 + jax.lax.erf(wide * math.sqrt(0.5)))).astype(x.dtype)
 
 
 class Dense(nn.Dense):
-    """nn.Dense that takes the tokens of all examples as one axis: [..., D] -> [..., features].
+    """An nn.Dense that takes the tokens of all examples as one axis: [..., D] -> [..., features].
 
-    XLA's CPU compiler then needs half the time for the gradient of the kernel.
+    A CPU then takes half the time for the gradient of the kernel.
     """
 
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -185,7 +185,7 @@ class Block(nn.Module):
             return drop_path(branch, self.drop_path, branch_keys)
 
         def norm(name: str) -> nn.LayerNorm:
-            # Its gradient computes it again: it would keep three float32 copies of the tokens.
+            # The gradient computes the norm again, or it would keep three float32 copies of x.
             return nn.remat(nn.LayerNorm)(epsilon=1e-6, dtype=self.dtype, name=name)
 
         attention = Attention(self.heads, self.dtype, self.attention, name="attn")
@@ -200,9 +200,9 @@ class VisionTransformer(nn.Module):
         variant: width, depth, heads, patch.
         stride: pixels between neighbouring patches; smaller than the patch makes them overlap.
         drop_path: stochastic depth of the last block; it grows linearly from 0 in the first.
-        sides: rows of the side information embedding (SIE, arXiv 2102.04378 section 3.3): the
-            number of cameras, of views, or of cameras x views; 0 switches it off.
-        side_coefficient: the factor lambda of the SIE.
+        sie_rows: of the side information embedding (SIE, arXiv 2102.04378 section 3.3), one a
+            camera; 0 switches it off.
+        sie_coefficient: factor lambda of the SIE.
         dtype: of the computation; parameters are always float32.
         remat: computes each block again for its gradient, instead of keeping what is inside it.
         attention: one of ATTENTIONS.
@@ -211,21 +211,21 @@ class VisionTransformer(nn.Module):
     variant: Variant
     stride: int
     drop_path: float = 0.0
-    sides: int = 0
-    side_coefficient: float = 3.0
+    sie_rows: int = 0
+    sie_coefficient: float = 3.0
     dtype: jnp.dtype = jnp.float32
     remat: bool = False
     attention: str = "xla"
 
     @nn.compact
     def __call__(
-        self, images: jax.Array, side: jax.Array | None = None, keys: jax.Array | None = None
+        self, images: jax.Array, camera_row: jax.Array | None = None, keys: jax.Array | None = None
     ) -> jax.Array:
-        """Tokens [B, 1 + N, D], the class token first, then the patches in raster order.
+        """Returns tokens [B, 1 + N, D], the class token first, then the patches in raster order.
 
         Args:
             images: [B, H, W, 3], normalised.
-            side: [B], row of the SIE for each image; needed where `sides` is not 0.
+            camera_row: [B], row of the SIE for each image; needed where `sie_rows` is not 0.
             keys: [B] random keys for the stochastic depth; None (evaluation) drops nothing.
         """
         width, patch = self.variant.width, self.variant.patch
@@ -242,9 +242,9 @@ class VisionTransformer(nn.Module):
         cls_token = self.param("cls_token", TRUNCATED_NORMAL, (1, 1, width))
         x = jnp.concatenate([jnp.broadcast_to(cls_token, (len(images), 1, width)), patches], axis=1)
         x = x + self.param("pos_embed", TRUNCATED_NORMAL, (1, x.shape[1], width))
-        if self.sides:
-            table = self.param("sie_embed", TRUNCATED_NORMAL, (self.sides, 1, width))
-            x = x + self.side_coefficient * table[side]
+        if self.sie_rows:
+            table = self.param("sie_embed", TRUNCATED_NORMAL, (self.sie_rows, 1, width))
+            x = x + self.sie_coefficient * table[camera_row]
         x = x.astype(self.dtype)
         block = nn.remat(Block) if self.remat else Block
         for depth in range(self.variant.depth):

@@ -1,1 +1,1 @@
-"""How it is scored: features of whole test sets and the ranking metrics."""
+"""How a network is scored."""

@@ -1,26 +1,53 @@
-"""Ranking metrics of person re-ID by the Market-1501 protocol. NumPy only.
+"""Ranking metrics of person re-ID by the Market-1501 protocol, in NumPy alone.
 
-For each query the gallery images with its identity and its camera are removed; identity -1 is junk
-and is removed for all. A query with no match left is skipped and counted.
+For each query the gallery images with its identity and its camera are removed. Images of the
+identity JUNK are removed for all queries. A query with no match left is skipped and counted.
 """
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 
+from dpeformer_jax.base.protocol import JUNK
+
 RANKS = (1, 5, 10, 20)
-JUNK = -1
 QUERIES_AT_ONCE = 64  # so that ranking them against a gallery of 100,000 takes some 0.3 GB
+
+
+class Labels(NamedTuple):
+    """Who M images show, and which camera took them: [M] whole numbers each."""
+
+    identities: np.ndarray
+    cameras: np.ndarray
+
+
+class Ranking(NamedTuple):
+    """How well the gallery is ordered for each of Q queries; NaN where no match is left.
+
+    precision: [Q] all-point average precision, the mean of the precision at each match.
+    penalty: [Q] inverse negative penalty, number of matches / rank of the last one
+        (arXiv 2001.04193).
+    first: [Q] rank of the first match.
+    """
+
+    precision: np.ndarray
+    penalty: np.ndarray
+    first: np.ndarray
+
+    @property
+    def used(self) -> np.ndarray:
+        """[Q] bool, the queries with a match."""
+        return ~np.isnan(self.precision)
 
 
 @dataclasses.dataclass(frozen=True)
 class Scores:
     """Means over the used queries, as fractions of 1.
 
-    mAP: all-point average precision (sum of the precision at each hit / number of hits).
-    mINP: inverse negative penalty, number of hits / rank of the last one (arXiv 2001.04193).
-    cmc: rank k -> share of queries with a hit among the first k.
+    mAP, mINP: means of precision and penalty, see Ranking.
+    cmc: share of queries with a match among the first k, by k.
     """
 
     mAP: float  # noqa: N815, the field's name for it
@@ -30,31 +57,23 @@ class Scores:
     queries_skipped: int
 
     def as_dict(self) -> dict[str, float]:
-        """The scores under the names of eval.json."""
+        """Returns the scores under the names of eval.json."""
         return {"mAP": self.mAP, "mINP": self.mINP, **{f"rank{k}": v for k, v in self.cmc.items()}}
 
 
-def normalize(features: np.ndarray) -> np.ndarray:
-    """Rows of [M, F] at length 1."""
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-
-
 def squared_distances(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances [Q, G] of rows of [Q, F] and [G, F]; they rank as distances."""
+    """Returns squared Euclidean distances [Q, G] of [Q, F] and [G, F]; they rank as distances."""
     square = [np.einsum("mf,mf->m", x, x) for x in (query, gallery)]
     return square[0][:, None] + square[1] - 2 * query @ gallery.T
 
 
-def rank_queries(distances: np.ndarray, match: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    """Average precision, INP and rank of the first hit of each query.
+def rank_queries(distances: np.ndarray, match: np.ndarray, removed: np.ndarray) -> Ranking:
+    """Orders the gallery for each query.
 
     Args:
-        distances: [Q, G]; of equal ones the gallery's order decides.
+        distances: [Q, G]; among equal ones the gallery's order decides.
         match: [Q, G] bool, same identity.
-        removed: [Q, G] bool, does not take part in this query's ranking.
-
-    Returns:
-        [Q, 3]; NaN where a query has no match left.
+        removed: [Q, G] bool, takes no part in the query's ranking.
     """
     order = np.argsort(distances, axis=1, kind="stable")
     kept = np.take_along_axis(~removed, order, axis=1)
@@ -65,64 +84,50 @@ def rank_queries(distances: np.ndarray, match: np.ndarray, removed: np.ndarray) 
         precision = np.where(hit, hit.cumsum(axis=1) / np.maximum(rank, 1), 0).sum(axis=1) / hits
         first = np.where(hit, rank, np.inf).min(axis=1)
         last = np.where(hit, rank, 0).max(axis=1)
-        result = np.stack([precision, hits / last, first], axis=1)
-    return np.where(hits[:, None] > 0, result, np.nan)
+        found = precision, hits / last, first
+    return Ranking(*(np.where(hits > 0, x, np.nan) for x in found))
 
 
-def score(
-    query: np.ndarray,
-    gallery: np.ndarray,
-    query_identities: np.ndarray,
-    gallery_identities: np.ndarray,
-    query_cameras: np.ndarray,
-    gallery_cameras: np.ndarray,
-) -> Scores:
-    """Scores features [Q, F] against [G, F] with identities and cameras [Q], [G].
+def score(query: np.ndarray, gallery: np.ndarray, of_query: Labels, of_gallery: Labels) -> Scores:
+    """Scores features [Q, F] against [G, F].
 
     Raises:
         ValueError: no query has a match in the gallery.
     """
     return score_distances(
-        lambda part: squared_distances(query[part], gallery),
-        query_identities,
-        gallery_identities,
-        query_cameras,
-        gallery_cameras,
+        lambda part: squared_distances(query[part], gallery), of_query, of_gallery
     )
 
 
 def score_distances(
-    distances: Callable[[slice], np.ndarray],
-    query_identities: np.ndarray,
-    gallery_identities: np.ndarray,
-    query_cameras: np.ndarray,
-    gallery_cameras: np.ndarray,
+    distances: Callable[[slice], np.ndarray], of_query: Labels, of_gallery: Labels
 ) -> Scores:
-    """`score` of distances [Q, G], of which `distances(part)` gives the queries of a slice.
+    """Scores distances [Q, G], of which `distances(part)` gives the queries of a slice.
 
     Raises:
         ValueError: no query has a match in the gallery.
     """
-    total = len(query_identities)
-    ranked = []
-    for start in range(0, total, QUERIES_AT_ONCE):
-        part = slice(start, start + QUERIES_AT_ONCE)
-        match = query_identities[part, None] == gallery_identities
-        seen = match & (query_cameras[part, None] == gallery_cameras)
-        removed = seen | (gallery_identities == JUNK)
-        ranked.append(rank_queries(distances(part), match, removed))
-    ranked = np.concatenate(ranked)
-    used = ranked[~np.isnan(ranked[:, 0])]
-    if not len(used):
+    total = len(of_query.identities)
+    parts = [slice(i, i + QUERIES_AT_ONCE) for i in range(0, total, QUERIES_AT_ONCE)]
+    ranked = [rank_queries(distances(part), *_pairs(of_query, of_gallery, part)) for part in parts]
+    ranking = Ranking(*(np.concatenate(x) for x in zip(*ranked, strict=True)))
+    if not ranking.used.any():
         raise ValueError(
             f"none of the {total} queries has an image of its identity from another camera "
             "in the gallery; are query and gallery of one data set?"
         )
-    precision, penalty, first = used.T
+    precision, penalty, first = (x[ranking.used] for x in ranking)
     return Scores(
         mAP=float(precision.mean()),
         mINP=float(penalty.mean()),
         cmc={k: float((first <= k).mean()) for k in RANKS},
-        queries_used=len(used),
-        queries_skipped=len(ranked) - len(used),
+        queries_used=len(first),
+        queries_skipped=total - len(first),
     )
+
+
+def _pairs(query: Labels, gallery: Labels, part: slice) -> tuple[np.ndarray, np.ndarray]:
+    """Returns [q, G] same identity, and [q, G] removed, of the queries of a slice."""
+    match = query.identities[part, None] == gallery.identities
+    seen = match & (query.cameras[part, None] == gallery.cameras)
+    return match, seen | (gallery.identities == JUNK)

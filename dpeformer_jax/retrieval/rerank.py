@@ -1,10 +1,11 @@
 """k-reciprocal re-ranking (Zhong et al., CVPR 2017, arXiv 1701.08398).
 
-Two images are near if they have the same neighbours: each image is encoded by those that it is
-among the nearest of and that are among its nearest, and encodings are compared by their Jaccard
-distance. Sparse throughout: no array has a row and a column for every image.
+Two images are near if they have the same neighbours. Each image is encoded by its reciprocal
+neighbours: each of the two is among the nearest of the other. Encodings are compared by their
+Jaccard distance. No array has a row and a column for every image.
 """
 
+import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -16,16 +17,34 @@ from dpeformer_jax.retrieval.metrics import squared_distances
 ROWS_AT_ONCE = 256  # so that the distances of 20,000 images take some 0.15 GB
 
 
+@dataclasses.dataclass(frozen=True)
+class Rerank:
+    """Re-ranking under fixed settings: see `rerank`."""
+
+    k1: int = 20
+    k2: int = 6
+    weight: float = 0.3
+
+    def __call__(self, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+        """Returns distances [Q, G] of features [Q, F] and [G, F]."""
+        return rerank(query, gallery, self.k1, self.k2, self.weight)
+
+    def as_dict(self) -> dict[str, float]:
+        """Returns the settings for eval.json."""
+        return dataclasses.asdict(self)
+
+
 def rerank(
     query: np.ndarray, gallery: np.ndarray, k1: int = 20, k2: int = 6, weight: float = 0.3
 ) -> np.ndarray:
-    """Distances [Q, G], float32, from 0 to 1, of features [Q, F] and [G, F].
+    """Returns distances [Q, G], float32 from 0 to 1, of features [Q, F] and [G, F].
 
     Args:
-        query, gallery: the result depends on all of them, not on the two images alone.
-        k1: how many neighbours, besides the image itself, may encode it.
-        k2: over how many nearest images, itself included, encodings are averaged; 1 leaves them.
-        weight: of the squared Euclidean distance, as a share of the query's largest; the Jaccard
+        query, gallery: a distance depends on all of them, not on its two images alone.
+        k1: number of neighbours, besides the image itself, that may encode it.
+        k2: number of nearest images, itself included, whose encodings are averaged; 1 averages
+            nothing.
+        weight: of the squared Euclidean distance, as a share of the query's largest. The Jaccard
             distance has the rest.
 
     With fewer images than k1 or k2, all of them are neighbours.
@@ -53,9 +72,9 @@ def rerank(
 
 
 def nearest(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Each row's nearest rows [N, min(count, N)], itself first, and its largest distance [N].
+    """Returns each row's nearest rows [N, min(count, N)], itself first, and largest distance [N].
 
-    Distances are squared Euclidean; of equal ones the order of the rows decides.
+    Distances are squared Euclidean; among equal ones the order of the rows decides.
     """
     total = len(features)
     count = min(count, total)
@@ -74,7 +93,7 @@ def nearest(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def membership(neighbours: np.ndarray) -> csr_array:
-    """[N, N] with 1 where the column is among the row's neighbours [N, K]."""
+    """Returns [N, N] with 1 where the column is among the row's neighbours [N, K]."""
     total, count = neighbours.shape
     ones = np.ones(neighbours.size, np.float32)
     starts = np.arange(0, neighbours.size + 1, count)
@@ -82,13 +101,13 @@ def membership(neighbours: np.ndarray) -> csr_array:
 
 
 def mutual(neighbours: np.ndarray) -> csr_array:
-    """[N, N] with 1 where row and column are among each other's neighbours [N, K]."""
+    """Returns [N, N] with 1 where row and column are each other's neighbours [N, K]."""
     members = membership(neighbours)
     return members.multiply(members.T).tocsr()
 
 
 def reciprocal_sets(neighbours: np.ndarray, k1: int) -> csr_array:
-    """[N, N], not 0 where the column is in the row's expanded k1-reciprocal set.
+    """Returns [N, N], not 0 where the column is in the row's expanded k1-reciprocal set.
 
     A member's own set, of half the k1, joins where more than 2/3 of it are members already.
     """
@@ -100,10 +119,10 @@ def reciprocal_sets(neighbours: np.ndarray, k1: int) -> csr_array:
 
 
 def encode(features: np.ndarray, sets: csr_array, largest: np.ndarray) -> csr_array:
-    """Rows over the sets' members that fall off with the distance and sum to 1.
+    """Returns rows over the sets' members that fall with the distance and sum to 1.
 
-    Distances are shares of the row's `largest`. They are computed anew: sets have few members, and
-    those that joined need not be among the row's neighbours.
+    Distances are shares of the row's `largest`. They are computed anew, for sets have few members,
+    and a member that joined need not be among the row's neighbours.
     """
     values = np.empty(sets.nnz, np.float32)
     for row, (start, end) in enumerate(pairwise(sets.indptr)):
@@ -115,7 +134,7 @@ def encode(features: np.ndarray, sets: csr_array, largest: np.ndarray) -> csr_ar
 
 
 def jaccard_distances(query: csr_array, gallery: csr_array) -> np.ndarray:
-    """[Q, G]: 1 - sum of minima / sum of maxima, of rows [Q, N] and [G, N] that sum to 1."""
+    """Returns 1 - sum of minima / sum of maxima [Q, G], of rows [Q, N], [G, N] that sum to 1."""
     images_of = gallery.tocsc()
     result = np.empty((query.shape[0], gallery.shape[0]), np.float32)
     for row, (start, end) in enumerate(pairwise(query.indptr)):

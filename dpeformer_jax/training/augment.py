@@ -1,6 +1,6 @@
-"""From a uint8 image to the two normalised training views, on the device. Key first.
+"""Makes the two normalised training views of a uint8 image, on the device.
 
-Every function takes one image [H, W, 3]; the caller vmaps.
+Every function takes a key and one image [H, W, 3]; the caller vmaps.
 """
 
 from collections.abc import Callable
@@ -9,14 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpeformer_jax.model.pixels import from_uint8, normalize
+from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
 
 JITTER = 0.1  # largest relative change of brightness, contrast and saturation
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, the grey of a colour
 
 
 def color_jitter(key: jax.Array, image: jax.Array) -> jax.Array:
-    """Brightness, contrast and saturation, each by a factor in 1 +- JITTER. image: 0..1."""
+    """Changes brightness, contrast and saturation by factors in 1 +- JITTER. image: 0..1."""
     brightness, contrast, saturation = jax.random.uniform(
         key, (3,), minval=1 - JITTER, maxval=1 + JITTER
     )
@@ -28,7 +28,7 @@ def color_jitter(key: jax.Array, image: jax.Array) -> jax.Array:
 
 
 def flip_and_shift(key: jax.Array, image: jax.Array, padding: int) -> jax.Array:
-    """Mirrors half of the images, pads by that many black pixels and crops at random."""
+    """Mirrors half of the images, pads them with black pixels and crops them at random."""
     flip_key, crop_key = jax.random.split(key)
     image = jnp.where(jax.random.bernoulli(flip_key), image[:, ::-1], image)
     padded = jnp.pad(image, ((padding, padding), (padding, padding), (0, 0)))
@@ -42,7 +42,7 @@ def two_views(
     padding: int,
     occlude: Callable[[jax.Array, jax.Array], jax.Array],
 ) -> jax.Array:
-    """The clean view and its occluded copy, normalised: [2, H, W, 3] float32.
+    """Returns the clean view and its occluded copy, normalised: [2, H, W, 3] float32.
 
     Args:
         key: of this image.
@@ -53,4 +53,4 @@ def two_views(
     jitter_key, place_key, occlusion_key = jax.random.split(key, 3)
     clean = color_jitter(jitter_key, from_uint8(image))
     clean = flip_and_shift(place_key, clean, padding)
-    return normalize(jnp.stack([clean, occlude(occlusion_key, clean)]))
+    return normalize_pixels(jnp.stack([clean, occlude(occlusion_key, clean)]))

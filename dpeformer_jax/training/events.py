@@ -1,7 +1,7 @@
-"""TensorBoard's events, written where they are told.
+"""Writes TensorBoard's events in the thread of the caller.
 
-tensorboardX's own SummaryWriter writes from a thread that a full disk ends without a word, after
-which the program waits for it forever.
+tensorboardX's own SummaryWriter uses a thread. A full disk ends that thread without a word, and the
+program then waits for it forever.
 """
 
 import time
@@ -14,14 +14,14 @@ from tensorboardX.summary import scalar
 
 
 class Events:
-    """One file of scalars; `step`: where a resumed run goes on, later values being void."""
+    """One file of scalars. A resumed run goes on at `step`, which makes later values void."""
 
     def __init__(self, workdir: Path, step: int):
         self._writer = EventsWriter(str(workdir / "events"))
         self._write(step, session_log=SessionLog(status=SessionLog.START))
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Raises OSError where the disk is full."""
+        """Writes scalars by name; raises OSError where the disk is full."""
         for name, value in values.items():
             self._write(step, summary=scalar(name, value))
         self._writer.flush()

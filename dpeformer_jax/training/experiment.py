@@ -1,98 +1,91 @@
-"""From a config to the parts of a run."""
+"""The parts of one training, made from plain settings."""
 
 import dataclasses
 from functools import partial
-from typing import Any
 
+import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
-from ml_collections import ConfigDict
 
-from dpeformer_jax.devices import data_mesh, replicated
-from dpeformer_jax.model.description import Description, describe
-from dpeformer_jax.model.dpeformer import DPEFormer
-from dpeformer_jax.model.vit import VARIANTS
-from dpeformer_jax.retrieval.evaluate import FeatureExtractor, Rerank
-from dpeformer_jax.retrieval.rerank import rerank
-from dpeformer_jax.training.losses import LossWeights
-from dpeformer_jax.training.optim import Schedule, optimizer
+from dpeformer_jax.features import FeaturePass
+from dpeformer_jax.model.spec import NetworkSpec
+from dpeformer_jax.runtime.devices import replicated
+from dpeformer_jax.training.objective import Objective
+from dpeformer_jax.training.optim import Schedule
 from dpeformer_jax.training.state import TrainState, initial_state
 
 
 @dataclasses.dataclass(frozen=True)
-class Experiment:
-    """What a run is made of; `config` serves its numbers (epochs, intervals)."""
+class ViewSettings:
+    """`config.views`: how a picture becomes a clean and an occluded view.
 
-    config: ConfigDict
-    mesh: Mesh
-    model: DPEFormer
+    occlusion: of the occluded view, "roa", "erasing", "rectangle" or "person"; padding: black
+    pixels around the picture before the random crop; occluders: where "roa" has its cut-outs from.
+    """
+
+    occlusion: str = "roa"
+    padding: int = 10
+    occluders: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings:
+    """`config.train`: batches, epochs, and what is recorded when. configs/default.py has units."""
+
+    batch_size: int = 64
+    microbatches: int = 1
+    images_per_identity: int = 4
+    epochs: int = 120
+    checkpoint_every: int = 10
+    checkpoint_every_minutes: float = 10.0
+    on_nonfinite: str = "stop"
+    log_every: int = 50
+    trace: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """What a training is made of.
+
+    network: computes what its spec defines; tx: the optimiser; features: the network's feature
+    pass; start: folder of weights to start from, or "".
+    seed: of initialisation and augmentation; parallel: "jit" or "pmap"; images_on_device: whether
+    the whole training set lies on every device.
+    """
+
+    network: nn.Module
+    objective: Objective
     tx: optax.GradientTransformationExtraArgs
     schedule: Schedule
-    loss_weights: LossWeights
-    extractor: FeatureExtractor
-    rerank: Rerank | None
+    views: ViewSettings
+    train: TrainSettings
+    features: FeaturePass
+    mesh: Mesh
+    seed: int = 0
+    parallel: str = "jit"
+    images_on_device: bool = False
+    start: str = ""
 
     @property
-    def description(self) -> Description:
-        """Of the network, as checkpoints keep it."""
-        return describe(self.model, tuple(self.config.data.image_size))
+    def spec(self) -> NetworkSpec:
+        """Defines the network."""
+        return self.network.spec
 
     def fresh_state(self) -> TrainState:
-        """Random parameters from the config's seed, on all devices."""
+        """Draws random parameters from the seed, on all devices."""
         create = jax.jit(self._create, out_shardings=replicated(self.mesh))
-        return create(jax.random.key(self.config.seed))
+        return create(jax.random.key(self.seed))
 
     def state_like(self) -> TrainState:
-        """Shapes, types and places of the state: what restoring a checkpoint needs to know."""
-        shapes = jax.eval_shape(self._create, jax.random.key(self.config.seed))
+        """Returns shapes, types and places of the state, for restoring a checkpoint."""
+        shapes = jax.eval_shape(self._create, jax.random.key(self.seed))
         place = replicated(self.mesh)
         return jax.tree.map(
             lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
         )
 
-    def _create(self, key: jax.Array) -> TrainState:
-        return initial_state(key, self.model, self.tx, tuple(self.config.data.image_size))
-
-
-def build(config: ConfigDict, num_classes: int, num_cameras: int) -> Experiment:
-    """Builds the network and all that trains it for a training set of that many identities."""
-    model = _model(config.model, num_classes, num_cameras, config.train.microbatches)
-    optim = config.optim
-    mesh = data_mesh()
-    return Experiment(
-        config=config,
-        mesh=mesh,
-        model=model,
-        tx=optimizer(optim.name, optim.weight_decay, optim.momentum),
-        schedule=Schedule(optim.lr, optim.bias_lr_factor, config.train.epochs, optim.warmup_epochs),
-        loss_weights=LossWeights(**config.loss.to_dict()),
-        extractor=FeatureExtractor(model, mesh, config.eval.batch_size),
-        rerank=_rerank(config.eval),
-    )
-
-
-def _rerank(fields: Any) -> Rerank | None:
-    settings = {"k1": fields.rerank_k1, "k2": fields.rerank_k2, "weight": fields.rerank_weight}
-    return partial(rerank, **settings) if fields.rerank else None
-
-
-def _model(fields: Any, num_classes: int, num_cameras: int, microbatches: int) -> DPEFormer:
-    return DPEFormer(
-        variant=VARIANTS[fields.variant],
-        stride=fields.stride,
-        num_classes=num_classes,
-        parts=fields.parts,
-        min_patches=fields.min_patches,
-        drop_path=fields.drop_path,
-        sides=num_cameras if fields.sie else 0,
-        side_coefficient=fields.sie_coefficient,
-        dtype=jnp.dtype(fields.dtype),
-        global_token=fields.global_token,
-        pooling=fields.pooling,
-        head_merge=fields.head_merge,
-        remat=fields.remat,
-        attention=fields.attention,
-        microbatches=microbatches,
-    )
+    @property
+    def _create(self):
+        memory = self.objective.needs_memory
+        return partial(initial_state, network=self.network, tx=self.tx, with_memory=memory)

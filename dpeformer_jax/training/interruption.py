@@ -1,14 +1,15 @@
-"""SIGTERM and SIGINT: a training that is sent away finishes its step, saves and leaves."""
+"""Answers SIGTERM and SIGINT: the training finishes its step, saves and leaves."""
 
 import contextlib
+import logging
 import os
 import signal
 import socket
-import sys
 import threading
 from collections.abc import Iterator
 from typing import NoReturn
 
+LOG = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 SECONDS = 27  # to leave in; schedulers kill after 30
 
@@ -22,13 +23,13 @@ class Interrupted(SystemExit):
 
 
 class Interruption:
-    """While it is entered, the first signal asks to leave and a second one leaves at once.
+    """Within the context, the first signal asks to leave and a second one leaves at once.
 
-    Within `steps_first()` the first signal waits until it is asked for; elsewhere nothing is lost
-    by stopping, and it raises Interrupted where the program is. A thread sees to the second signal
-    and to the time limit, since Python's handlers wait for a computation in C to return.
+    Within `steps_first()` the first signal waits until the training asks for it. Elsewhere stopping
+    loses nothing, and the signal raises Interrupted where the program is. A thread handles the
+    second signal and the time limit, since Python's handlers wait for a computation in C to return.
 
-    Only the main thread can take signals; in another one this does nothing.
+    Only the main thread can take signals; in another one this context does nothing.
     """
 
     def __init__(self, seconds: float = SECONDS):
@@ -43,12 +44,12 @@ class Interruption:
         return self._signal is not None
 
     def leave(self, told: str) -> NoReturn:
-        """Raises Interrupted with that message; SIGTERM's where another process took the signal."""
+        """Raises Interrupted with the message; SIGTERM stands for a signal to another process."""
         raise Interrupted(self._signal or signal.SIGTERM, told)
 
     @contextlib.contextmanager
     def steps_first(self) -> Iterator[None]:
-        """Puts a signal off until `leave`, or until the end of this block."""
+        """Puts a signal off until `leave`, or until the end of the block."""
         self._waits = True
         try:
             yield
@@ -70,10 +71,10 @@ class Interruption:
         return self
 
     def __exit__(self, _, error: BaseException | None, __) -> None:
-        """Takes the handlers away and tells why the training ended."""
+        """Removes the handlers and tells why the training ended."""
         self._undo.close()
         if isinstance(error, Interrupted):
-            print(error.told, file=sys.stderr, flush=True)
+            LOG.info(error.told)
 
     def _take(self, signum: int, _) -> None:
         if self._signal is None:
@@ -83,7 +84,7 @@ class Interruption:
 
 
 def _watch(signals: socket.socket, seconds: float) -> None:
-    """Reads the numbers of signals as they arrive; ends with the other end of the socket."""
+    """Reads the numbers of signals as they arrive, until the other end of the socket closes."""
     came: list[int] = []
     with signals:
         try:

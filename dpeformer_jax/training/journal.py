@@ -1,6 +1,7 @@
-"""What training tells: metrics.jsonl, TensorBoard events, a progress bar or plain lines."""
+"""Tells how a training goes: metrics.jsonl, TensorBoard events, a progress bar or log lines."""
 
 import json
+import logging
 import os
 import sys
 import time
@@ -10,20 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from dpeformer_jax.files import write_whole
-from dpeformer_jax.processes import is_first
+from dpeformer_jax.runtime.processes import is_first, write_once
 
 if TYPE_CHECKING:
     from dpeformer_jax.training.events import Events
+
+LOG = logging.getLogger(__name__)
 
 
 class Journal:
     """Records of one run, continued after a resume as if there had been no interruption.
 
-    Values between two lines of metrics.jsonl are averaged; of steps that were skipped only the
-    number is kept. metrics.jsonl holds nothing that depends on time, so that the same training
-    writes the same file; images per second go to TensorBoard and to the terminal. Of several
-    processes the first tells.
+    A line of metrics.jsonl averages the values since the line before; skipped steps only add to a
+    count. The file holds nothing that depends on time, so that the same training writes the same
+    file; images per second go to TensorBoard and to the terminal. Only the first of several
+    processes writes.
     """
 
     def __init__(
@@ -35,7 +37,7 @@ class Journal:
         batch: int,
         sums: Mapping[str, Any] | None = None,
     ):
-        """step: where training goes on, and sums: what `sums` was there; batch: images a step."""
+        """Goes on at `step`, where `sums` was as given; batch: images a step."""
         self._log_every, self._batch, self._total = log_every, batch, total_steps
         self._workdir, self._first = workdir, step
         self._path = workdir / "metrics.jsonl"
@@ -56,7 +58,7 @@ class Journal:
 
     @property
     def sums(self) -> dict[str, Any]:
-        """What was added since the last line, for a checkpoint (JSON)."""
+        """What came since the last line, for a checkpoint (JSON)."""
         return {"values": dict(self._sums), "taken": self._taken}
 
     def add(self, step: int, epoch: int, lr: float, metrics: Mapping[str, float]) -> None:
@@ -99,7 +101,7 @@ class Journal:
 
     def _opened_events(self) -> "Events":
         if self._events is None:
-            # Imported now that a step computes: it loads torch, where that is installed.
+            # Imported while a step computes, since it takes a second.
             from dpeformer_jax.training.events import Events
 
             self._events = Events(self._workdir, self._first)
@@ -116,15 +118,14 @@ class Journal:
             self._bar.set_postfix_str(f"epoch {epoch}, {told}, {rate:.0f} images/s")
             return
         left = (self._total - step) * self._batch / rate
-        print(
-            f"step {step}/{self._total} epoch {epoch} {told} "
-            f"{rate:.0f} images/s, {left / 60:.1f} min left",
-            flush=True,
+        LOG.info(
+            "step %d/%d epoch %d %s %.0f images/s, %.1f min left",
+            *(step, self._total, epoch, told, rate, left / 60),
         )
 
 
 def forget_after(path: Path, step: int) -> None:
-    """Drops the lines of a metrics.jsonl that come after `step`, and a half-written last one."""
+    """Removes the lines of a metrics.jsonl after `step`, and a half-written last line."""
     if not path.exists():
         return
     kept = []
@@ -132,4 +133,4 @@ def forget_after(path: Path, step: int) -> None:
         if not line.endswith("\n") or json.loads(line)["step"] > step:
             break
         kept.append(line)
-    write_whole(path, "".join(kept))
+    write_once(path, "".join(kept))

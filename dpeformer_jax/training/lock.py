@@ -1,12 +1,13 @@
-"""One training a workdir.
+"""Lets one training at a time into a workdir.
 
-The kernel holds the lock (flock) and gives it back however its holder ends; a second file says who
-the holder is, for the message of the one who is refused. On network file systems this holds where
-they carry flock (NFS 4, Lustre with `flock`, CIFS).
+The kernel holds the lock (flock) and releases it however its holder ends. A second file names the
+holder, for the message to a training that is refused. Network file systems must carry flock (NFS 4,
+Lustre with `flock`, CIFS).
 """
 
 import contextlib
 import json
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -14,38 +15,39 @@ from pathlib import Path
 
 import filelock
 
-from dpeformer_jax.errors import ConfigError
-from dpeformer_jax.files import write_whole
-from dpeformer_jax.processes import agreed, is_first
+from dpeformer_jax.base.atomic_write import write_text
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.runtime.processes import agreed, is_first
 
 LOCK, HOLDER = "lock", "holder.json"
+LOG = logging.getLogger(__name__)
 
 
 def refuse_held(workdir: Path) -> None:
-    """Raises ConfigError where a training runs in the folder; changes nothing there."""
+    """Raises UserError where a training runs in the folder; changes nothing there."""
     if is_first() and (workdir / LOCK).exists():
         _acquired(workdir).release()
 
 
 @contextlib.contextmanager
 def held(workdir: Path) -> Iterator[None]:
-    """The folder, made where it is missing, belongs to this process within the block.
+    """Holds the folder, made where it is missing, for this process within the block.
 
-    Of several processes that train together the first holds it for all.
+    Of several processes that train together, the first holds it for all.
 
     Raises:
-        ConfigError: another process holds it, whose host and process id are named; or it cannot be
-            written.
+        UserError: another process holds the folder, with its host and process id; or the folder
+            cannot be written.
     """
     with contextlib.ExitStack() as stack:
         refusal = None
         if is_first():
             try:
                 stack.enter_context(_held(workdir))
-            except ConfigError as error:
+            except UserError as error:
                 refusal = error
         if any(agreed(refusal is not None)):
-            raise refusal or ConfigError(f"--workdir={workdir} was refused to the first process")
+            raise refusal or UserError(f"--workdir={workdir} was refused to the first process")
         yield
 
 
@@ -57,10 +59,10 @@ def _held(workdir: Path) -> Iterator[None]:
             workdir.mkdir(parents=True, exist_ok=True)
             stack.callback(_acquired(workdir).release)
             if holder.exists():
-                print(f"taking over {workdir} from {_holder(workdir)}, which ended", flush=True)
-            write_whole(holder, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+                LOG.info("taking over %s from %s, which ended", workdir, _holder(workdir))
+            write_text(holder, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
         except OSError as error:
-            raise ConfigError(f"--workdir={workdir} cannot be written: {error}") from error
+            raise UserError(f"--workdir={workdir} cannot be written: {error}") from error
         stack.callback(holder.unlink, missing_ok=True)
         yield
 
@@ -70,7 +72,7 @@ def _acquired(workdir: Path) -> filelock.BaseFileLock:
     try:
         lock.acquire(blocking=False)
     except filelock.Timeout as error:
-        raise ConfigError(
+        raise UserError(
             f"--workdir={workdir} is in use by {_holder(workdir)}; wait for it, end it, or choose "
             "another"
         ) from error

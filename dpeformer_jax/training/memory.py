@@ -1,4 +1,4 @@
-"""Memory bank: one holistic feature a training identity (arXiv 2402.10435, section 3.4)."""
+"""The memory bank: one feature a training identity (arXiv 2402.10435, section 3.4)."""
 
 import jax
 import jax.numpy as jnp
@@ -10,9 +10,8 @@ MOMENTUM = 0.2  # share of the old row that one sample leaves
 def update(memory: jax.Array, features: jax.Array, labels: jax.Array) -> jax.Array:
     """Moves row y by each of its samples in batch order: row <- 0.2 * row + 0.8 * feature.
 
-    Written in closed form, so that an identity that occurs m times needs no loop: its row keeps
-    0.2^m, and a sample followed by j more of its identity enters with 0.8 * 0.2^j. Features are
-    taken as they are, not normalised.
+    The closed form needs no loop over an identity's m samples: the row keeps 0.2^m, and a sample
+    that j more of its identity follow enters with 0.8 * 0.2^j. Features are not normalised.
 
     Args:
         memory: [C, F]; features: [B, F]; labels: [B] rows in 0..C-1.
@@ -26,21 +25,21 @@ def update(memory: jax.Array, features: jax.Array, labels: jax.Array) -> jax.Arr
 
 
 class ClassMeans:
-    """Running sums of features by class: the first content of the memory bank."""
+    """Running sums of features by class, for the first content of the memory bank."""
 
     def __init__(self, num_classes: int, width: int):
         self._sums = np.zeros((num_classes, width), np.float32)
         self._counts = np.zeros((num_classes, 1), np.float32)
 
     def add(self, features: jax.Array, labels: np.ndarray) -> None:
-        """features [B, F] on the devices, of which the first n count; labels [n]."""
+        """Adds features [B, F] on the devices, of which the first n count; labels: [n]."""
         weights = np.zeros(len(features), np.float32)
         weights[: len(labels)] = 1
         labels = np.pad(labels, (0, len(features) - len(labels)))
         self._sums, self._counts = _add(self._sums, self._counts, features, labels, weights)
 
     def mean(self) -> jax.Array:
-        """[C, F]; every class must have been seen."""
+        """Returns the means [C, F]; every class must have been seen."""
         return self._sums / self._counts
 
 

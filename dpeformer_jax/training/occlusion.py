@@ -1,4 +1,4 @@
-"""Occluding one image: cut-outs (ROA), noise, or a part of another. Key first, one image at a time.
+"""Occludes one image by a cut-out (ROA), by noise, or by a part of another image. Key first.
 
 Images are float32 [H, W, 3] in 0..1, before normalisation. ROA: arXiv 2402.10435, section 3.4;
 random erasing: arXiv 1708.04896; parts of other training images: FED, arXiv 2112.08740.
@@ -6,33 +6,21 @@ random erasing: arXiv 1708.04896; parts of other training images: FED, arXiv 211
 
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dpeformer_jax.base.interfaces import OccluderBank
 from dpeformer_jax.model.pixels import from_uint8
 
 BODY_WIDTH = 0.6  # of the person in a re-ID picture, as a share of the picture's
 
 
-class OccluderBank(NamedTuple):
-    """Cut-outs as they lie on the device.
-
-    images: [M, h, w, 4] uint8 RGBA, each stretched to one common size.
-    tall: [M] bool, whether the cut-out's own height / width is above 2: it stands beside
-        the person, any other lies across.
-    """
-
-    images: jax.Array
-    tall: jax.Array
-
-
 def resize_matrix(source: int, target: jax.Array, offset: jax.Array, canvas: int) -> jax.Array:
-    """Bilinear resize along one axis (half-pixel centres, no antialias) as a matrix.
+    """Returns a bilinear resize along one axis as a matrix (half-pixel centres, no antialias).
 
-    Places `source` samples, stretched to `target` pixels, at `offset` of a canvas.
+    The matrix places `source` samples, stretched to `target` pixels, at `offset` of a canvas.
 
     Returns:
         [canvas, source] weights; rows outside offset..offset + target are 0.
@@ -63,23 +51,23 @@ def paste(image: jax.Array, cutout: jax.Array, box: tuple[jax.Array, ...]) -> ja
 
 
 def extents(full: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Smallest and largest [height, width] of a cut-out in an image of [height, width] pixels."""
+    """Returns the smallest and the largest [height, width] of a cut-out on a `full` image."""
     return full // 2, full * 3 // 4
 
 
 def box_of(
     full: jax.Array, tall: jax.Array | bool, extent: jax.Array, bottom_right: jax.Array
 ) -> tuple[jax.Array, ...]:
-    """Where a cut-out goes.
+    """Returns the box of a cut-out, which spans the image in one direction.
 
     Args:
         full: [height, width] of the image.
-        tall: whether it stands beside the person; it lies across otherwise.
-        extent: [height, width] of one that lies across, of one that stands beside.
+        tall: whether the cut-out stands beside the person; otherwise it lies across.
+        extent: height of a cut-out that lies across, width of one that stands beside.
         bottom_right: [2] bool, at the bottom and not at the top, on the right and not on the left.
 
     Returns:
-        (top, left, height, width) in pixels; the cut-out spans the image in one direction.
+        (top, left, height, width) in pixels.
     """
     spans = jnp.where(tall, jnp.array([1, 0]), jnp.array([0, 1]))
     size = jnp.where(spans, full, extent)
@@ -87,10 +75,10 @@ def box_of(
 
 
 def realistic_occlusion(key: jax.Array, image: jax.Array, bank: OccluderBank) -> jax.Array:
-    """ROA: one random cut-out, mirrored, in a random corner of the image [H, W, 3].
+    """Pastes one random cut-out, mirrored, into a random corner of the image [H, W, 3] (ROA).
 
-    A tall one spans the height and 1/2 to 3/4 of the width; any other spans the width and 1/2 to
-    3/4 of the height.
+    A tall cut-out spans the height and 1/2 to 3/4 of the width; any other spans the width and 1/2
+    to 3/4 of the height.
     """
     which_key, size_key, corner_key = jax.random.split(key, 3)
     which = jax.random.randint(which_key, (), 0, len(bank.images))
@@ -113,8 +101,8 @@ def random_erasing(key: jax.Array, image: jax.Array) -> jax.Array:
 def rectangle_of_another(key: jax.Array, image: jax.Array, donor: jax.Array) -> jax.Array:
     """Replaces a random rectangle of the image [H, W, 3] by one of the donor of the same size.
 
-    FED cuts obstacles out of training images by hand; nothing says here what the rectangle shows,
-    so background is pasted too. For cut-outs like FED's make a bank from boxes.
+    FED cuts obstacles out of training images by hand. Here nothing says what the rectangle shows,
+    so background is pasted too. A bank made from boxes gives cut-outs like FED's.
     """
     *rectangle_keys, source_key = jax.random.split(key, 4)
     full = image.shape[:2]
@@ -125,12 +113,12 @@ def rectangle_of_another(key: jax.Array, image: jax.Array, donor: jax.Array) -> 
 
 
 def person_in_front(key: jax.Array, image: jax.Array, donor: jax.Array) -> jax.Array:
-    """Puts the person of the donor in front of the one of the image, both [H, W, 3].
+    """Puts the person of the donor in front of the person of the image, both [H, W, 3].
 
-    No mask of the person exists: taken is the middle of the donor, BODY_WIDTH of its width, below
-    a round top and with soft edges. It is mirrored half of the time, scaled by 0.8 to 1, stands on
-    the lower edge, and its middle is up to W/4 away from the left or the right one: it covers
-    1/4 to just over 1/2 of the image's width.
+    No mask of the person exists. The middle of the donor stands for it: BODY_WIDTH of the width,
+    with a round top and soft edges. This cut-out is mirrored half of the time, scaled by 0.8 to 1,
+    and stands on the lower edge, its middle up to W/4 away from the left or the right edge. It
+    covers 1/4 to just over 1/2 of the image's width.
     """
     mirror_key, scale_key, place_key, side_key = jax.random.split(key, 4)
     height, width, _ = image.shape
@@ -145,9 +133,9 @@ def person_in_front(key: jax.Array, image: jax.Array, donor: jax.Array) -> jax.A
 
 
 def body_mask(height: int, width: int) -> tuple[np.ndarray, slice]:
-    """The alpha [height, w] of the usual place of a person, and its w columns of the picture.
+    """Returns the alpha [height, w] of a person's usual place, and its w columns of the picture.
 
-    A semicircle on a rectangle that reaches the lower edge; the edge fades within w / 8.
+    The mask is a semicircle on a rectangle that reaches the lower edge; it fades within w / 8.
     """
     margin = round(width * (1 - BODY_WIDTH) / 2)
     body = width - 2 * margin
@@ -161,10 +149,10 @@ def body_mask(height: int, width: int) -> tuple[np.ndarray, slice]:
 def random_rectangle(
     keys: Sequence[jax.Array], full: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array]:
-    """Corner and size of a rectangle in an image of [height, width] = full pixels.
+    """Draws corner and size of a rectangle in an image of [height, width] = full pixels.
 
-    Area 0.05 to 0.4 of the image, width / height 0.3 to 3.3; of ten tries the first that fits is
-    taken, and none (of size 0) if none fits.
+    The area is 0.05 to 0.4 of the image, width / height 0.3 to 3.3. The first of ten tries that
+    fits counts; if none fits, the size is 0.
 
     Args:
         keys: of the area, the aspect and the place.
@@ -185,26 +173,26 @@ def random_rectangle(
 
 
 def inside(corner: jax.Array, size: jax.Array, full: tuple[int, int]) -> jax.Array:
-    """[height, width, 1] bool, the pixels of a rectangle in an image of `full` pixels."""
+    """Returns the pixels of a rectangle in an image of `full` pixels as [height, width, 1] bool."""
     row, column = jnp.arange(full[0])[:, None], jnp.arange(full[1])
     (top, left), (bottom, right) = corner, corner + size
     return ((row >= top) & (row < bottom) & (column >= left) & (column < right))[..., None]
 
 
 def other_identity(key: jax.Array, labels: jax.Array, label: jax.Array) -> jax.Array:
-    """Index of a random image of a batch, labels [B], that does not show the identity `label`."""
+    """Draws the index of an image of a batch, labels [B], that shows another identity."""
     return jax.random.categorical(key, jnp.where(labels == label, -jnp.inf, 0.0))
 
 
 def occlusion_of(
-    second: str, bank: OccluderBank | None, images: jax.Array, labels: jax.Array
+    kind: str, bank: OccluderBank | None, images: jax.Array, labels: jax.Array
 ) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-    """What makes the second view of a batch's images.
+    """Returns the function that makes the occluded view of a batch's images.
 
     Args:
-        second: config.views.second.
+        kind: `config.views.occlusion`.
         bank: cut-outs, for "roa".
-        images, labels: the batch, uint8 [B, H, W, 3] and [B], at least two identities; "rectangle"
+        images, labels: the batch, uint8 [B, H, W, 3] and [B], at least two identities. "rectangle"
             and "person" take a part of an image that shows somebody else.
 
     Returns:
@@ -224,4 +212,4 @@ def occlusion_of(
         "erasing": lambda key, image, label: random_erasing(key, image),
         "rectangle": beside_another(rectangle_of_another),
         "person": beside_another(person_in_front),
-    }[second]
+    }[kind]

@@ -1,4 +1,4 @@
-"""Learning-rate schedule and optimisers (method of the released program, FED's solver)."""
+"""Learning-rate schedule and optimisers (the released program's, from FED's solver)."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ import optax
 
 
 class LearningRates(NamedTuple):
-    """Rates of one epoch, for weights and for biases."""
+    """Learning rates of one epoch, for weights and for biases."""
 
     weights: float
     biases: float
@@ -17,11 +17,11 @@ class LearningRates(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Schedule:
-    """Linear warm-up, then a cosine; constant within an epoch.
+    """A linear warm-up, then a cosine; constant within an epoch.
 
     base: rate of the weights; bias_factor: by how much a bias learns faster; epochs: of the whole
-    training; warmup_epochs: of the linear part. It starts from 0.01 base and ends at 0.002 base;
-    both ends are those of the weights for the biases too.
+    training; warmup_epochs: of the linear part. The rate starts from 0.01 base and ends at 0.002
+    base, for weights and biases alike.
     """
 
     base: float
@@ -30,7 +30,7 @@ class Schedule:
     warmup_epochs: int
 
     def rates(self, epoch: int) -> LearningRates:
-        """Rates of epoch 1..epochs."""
+        """Returns the rates of epoch 1..epochs."""
         return LearningRates(*(self._rate(epoch, f * self.base) for f in (1.0, self.bias_factor)))
 
     def _rate(self, epoch: int, base: float) -> float:
@@ -43,7 +43,7 @@ class Schedule:
 def optimizer(
     name: str, weight_decay: float, momentum: float
 ) -> optax.GradientTransformationExtraArgs:
-    """SGD or AdamW whose `update` takes `learning_rates: LearningRates`.
+    """Builds SGD or AdamW, whose `update` takes `learning_rates: LearningRates`.
 
     Args:
         name: "sgd" (decay added to the gradient, as in torch) or "adamw" (decoupled decay).

@@ -1,4 +1,4 @@
-"""One step function, two ways to run it on many devices: sharded arrays (jit), or pmap."""
+"""Runs the one step function on many devices in two ways: sharded arrays (jit), or pmap."""
 
 from collections.abc import Callable
 from functools import partial
@@ -6,9 +6,9 @@ from typing import Any
 
 import jax
 
-from dpeformer_jax.devices import AXIS, on_all_devices, replicated, split_by_example
+from dpeformer_jax.runtime.devices import AXIS, on_all_devices, replicated, split_by_example
+from dpeformer_jax.training.divergence import Metrics
 from dpeformer_jax.training.experiment import Experiment
-from dpeformer_jax.training.nonfinite import Metrics
 from dpeformer_jax.training.state import TrainState
 from dpeformer_jax.training.step import train_step
 
@@ -16,22 +16,21 @@ Step = Callable[..., tuple[TrainState, Metrics]]
 
 
 def compile_step(experiment: Experiment) -> Step:
-    """The step compiled for all devices, by config.parallel; the state is donated.
+    """Returns the step for all devices, in the experiment's way; the state is donated.
 
-    Either way it takes and gives global arrays: the state on every device, the batch split.
+    Either way the step takes and gives global arrays: the state on every device, the batch split.
     """
-    config = experiment.config
     step = partial(
         train_step,
-        key=jax.random.key(config.seed),
-        model=experiment.model,
+        key=jax.random.key(experiment.seed),
+        network=experiment.network,
         tx=experiment.tx,
-        weights=experiment.loss_weights,
-        padding=config.views.padding,
-        second=config.views.second,
-        on_nonfinite=config.train.on_nonfinite,
+        objective=experiment.objective,
+        padding=experiment.views.padding,
+        occlusion=experiment.views.occlusion,
+        on_nonfinite=experiment.train.on_nonfinite,
     )
-    if config.parallel == "pmap":
+    if experiment.parallel == "pmap":
         return _mapped(step, experiment)
     return jax.jit(step, donate_argnums=0, out_shardings=replicated(experiment.mesh))
 

@@ -2,12 +2,14 @@
 
 from typing import Any
 
+import flax.linen as nn
 import flax.struct
 import jax
 import jax.numpy as jnp
 import optax
 
-from dpeformer_jax.model.dpeformer import DPEFormer
+from dpeformer_jax.model.families import example
+from dpeformer_jax.training.objective import MEMORY_FEATURE
 
 
 @flax.struct.dataclass
@@ -15,52 +17,50 @@ class TrainState:
     """One frozen value.
 
     step: int32 scalar, steps done; params: trained parameters; batch_stats: running statistics of
-    the norms; memory: [C, P * D] the memory bank; opt_state: of the optimiser.
+    the norms; memory: [C, F] the memory bank, or None; opt_state: of the optimiser.
     """
 
     step: jax.Array
     params: Any
     batch_stats: Any
-    memory: jax.Array
+    memory: jax.Array | None
     opt_state: Any
 
     @property
     def variables(self) -> dict[str, Any]:
-        """What `DPEFormer.apply` takes."""
+        """The network's variables."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
     @property
     def items(self) -> dict[str, Any]:
         """The state as the items of a checkpoint."""
-        return {
-            "variables": self.variables,
-            "memory": {"features": self.memory},
-            "training": {"step": self.step, "opt_state": self.opt_state},
-        }
+        memory = {} if self.memory is None else {"memory": {"features": self.memory}}
+        training = {"step": self.step, "opt_state": self.opt_state}
+        return {"variables": self.variables, **memory, "training": training}
 
     @classmethod
     def from_items(cls, items: dict[str, Any]) -> "TrainState":
-        """The inverse of `items`."""
-        memory = items["memory"]["features"]
+        """Returns the state whose `items` these are."""
+        memory = items.get("memory", {"features": None})["features"]
         return cls(memory=memory, **items["variables"], **items["training"])
 
 
 def initial_state(
     key: jax.Array,
-    model: DPEFormer,
+    network: nn.Module,
     tx: optax.GradientTransformation,
-    image_size: tuple[int, int],
+    with_memory: bool,
 ) -> TrainState:
-    """Fresh parameters and an empty memory bank. image_size: (height, width) in pixels."""
-    images = jnp.zeros((1, *image_size, 3))
-    side = jnp.zeros(1, jnp.int32)
-    variables = model.init(key, images, side)
-    params = variables["params"]
-    width = model.parts * model.variant.width
+    """Returns fresh parameters and, where the objective needs one, an empty memory bank."""
+    outputs, variables = network.init_with_output(key, *example(network.spec))
+    memory = None
+    if with_memory:
+        width = outputs.features[MEMORY_FEATURE].shape[1]
+        memory = jnp.zeros((network.spec.num_classes, width))
     return TrainState(
         step=jnp.zeros((), jnp.int32),
-        params=params,
+        params=variables["params"],
         batch_stats=variables["batch_stats"],
-        memory=jnp.zeros((model.num_classes, width)),
-        opt_state=tx.init(params),
+        memory=memory,
+        opt_state=tx.init(variables["params"]),
     )

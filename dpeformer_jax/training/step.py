@@ -1,37 +1,37 @@
-"""The training step: two views of a batch in, the next state out. Pure."""
+"""The training step, a pure function: two views of a batch in, the next state out."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
-from dpeformer_jax.model.dpeformer import DPEFormer
+from dpeformer_jax.base.interfaces import OccluderBank
+from dpeformer_jax.model.outputs import Outputs
+from dpeformer_jax.model.two_views import Gather
 from dpeformer_jax.training import memory
 from dpeformer_jax.training.augment import two_views
-from dpeformer_jax.training.losses import LossWeights, total_loss
-from dpeformer_jax.training.nonfinite import Metrics, skip_nonfinite
-from dpeformer_jax.training.occlusion import OccluderBank, occlusion_of
+from dpeformer_jax.training.divergence import Metrics, skip_nonfinite
+from dpeformer_jax.training.objective import MEMORY_FEATURE, Objective
+from dpeformer_jax.training.occlusion import occlusion_of
 from dpeformer_jax.training.optim import LearningRates
 from dpeformer_jax.training.state import TrainState
 
-Gather = Callable[[jax.Array], jax.Array]  # a device's share of a batch -> the batch
-
 
 class Resident(NamedTuple):
-    """What lies on every device for the whole training.
+    """Arrays that lie on every device for the whole training.
 
-    occluders: cut-outs, for the second view "roa"; images: [M, H, W, 3] uint8, the training set, of
-    which a batch then holds places ("index") instead of pixels ("image").
+    occluders: cut-outs, for the occluded view "roa"; images: [M, H, W, 3] uint8, the training set.
+    With it a batch holds places in it ("index") instead of pixels ("image").
     """
 
     occluders: OccluderBank | None = None
     images: jax.Array | None = None
 
     def images_of(self, batch: dict[str, jax.Array]) -> jax.Array:
-        """[B, H, W, 3] uint8."""
+        """Returns the pictures of a batch: [B, H, W, 3] uint8."""
         return batch["image"] if self.images is None else self.images[batch["index"]]
 
 
@@ -42,15 +42,15 @@ def train_step(
     resident: Resident,
     *,
     key: jax.Array,
-    model: DPEFormer,
+    network: nn.Module,
     tx: optax.GradientTransformationExtraArgs,
-    weights: LossWeights,
+    objective: Objective,
     padding: int,
-    second: str,
+    occlusion: str,
     on_nonfinite: str = "stop",
     axis: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One update. second, on_nonfinite: as in the config.
+    """Makes one update. padding, occlusion, on_nonfinite: as in the config.
 
     Randomness is a function of the key, the step and an image's place in the global batch. Under
     jit the batch is the global one; under pmap it is a device's share and `axis` names the devices.
@@ -61,10 +61,8 @@ def train_step(
         places += jax.lax.axis_index(axis) * len(places)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), places)
     view_keys, depth_keys = jnp.split(jax.vmap(partial(jax.random.split, num=3))(keys), [1], 1)
-    views = make_views(view_keys[:, 0], batch, resident, padding, second, gather)
-    result = learn(
-        state, views, batch, depth_keys.T, rates, model=model, tx=tx, weights=weights, axis=axis
-    )
+    views = make_views(view_keys[:, 0], batch, resident, padding, occlusion, gather)
+    result = learn(state, views, batch, depth_keys.T, rates, network, tx, objective, axis)
     return skip_nonfinite(state, *result) if on_nonfinite == "skip" else result
 
 
@@ -73,12 +71,12 @@ def make_views(
     batch: dict[str, jax.Array],
     resident: Resident,
     padding: int,
-    second: str,
+    occlusion: str,
     gather: Gather,
 ) -> jax.Array:
-    """The clean and the occluded view of a batch, [2, B, H, W, 3] normalised; keys: [B]."""
+    """Makes the clean and the occluded view of a batch, [2, B, H, W, 3] normalised; keys: [B]."""
     images, labels = resident.images_of(batch), batch["label"]
-    occlude = occlusion_of(second, resident.occluders, gather(images), gather(labels))
+    occlude = occlusion_of(occlusion, resident.occluders, gather(images), gather(labels))
 
     def both(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
         return two_views(key, image, padding, partial(occlude, label=label))
@@ -92,40 +90,39 @@ def learn(
     batch: dict[str, jax.Array],
     depth_keys: jax.Array,
     rates: LearningRates,
-    *,
-    model: DPEFormer,
+    network: nn.Module,
     tx: optax.GradientTransformationExtraArgs,
-    weights: LossWeights,
+    objective: Objective,
     axis: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One update from views that are made already.
+    """Makes one update from finished views.
 
     Losses, norms and the memory see the global batch. Under pmap every device computes them alike
-    from the tokens of all, which its backbone's share of the gradient then comes from.
+    from the tokens of all devices, and its share of the backbone's gradient comes from its own.
 
     Args:
         state: before the step.
         views: [2, B, H, W, 3] normalised, clean then occluded.
-        batch: {"label": [B], "camera": [B] row of the SIE}.
+        batch: {"label": [B], "camera_row": [B] row of the side information embedding}.
         depth_keys: [2, B] random keys of the stochastic depth.
         rates: learning rates of the epoch.
-        model, tx, weights: the network, its optimiser, the factors of the loss.
+        network, tx, objective: what is trained, its optimiser, its loss.
         axis: see train_step.
     """
     gather = gather_over(axis)
     labels = gather(batch["label"])
 
     def loss_fn(params: Any):
-        (clean, occluded), updated = model.apply(
+        (clean, occluded), updated = network.apply(
             {"params": params, "batch_stats": state.batch_stats},
             views,
-            batch["camera"],
+            batch["camera_row"],
             depth_keys,
             gather,
-            method=model.train_views,
+            method=network.train_views,
             mutable=["batch_stats"],
         )
-        loss, terms = total_loss(clean, occluded, labels, state.memory, weights)
+        loss, terms = objective(clean, occluded, labels, state.memory)
         return loss, (terms, clean, occluded, updated["batch_stats"])
 
     grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
@@ -138,17 +135,34 @@ def learn(
         step=state.step + 1,
         params=optax.apply_updates(state.params, updates),
         batch_stats=batch_stats,
-        memory=memory.update(state.memory, clean.holistic, labels),
+        memory=_updated_memory(state.memory, clean, labels),
         opt_state=opt_state,
     )
-    selected = jnp.concatenate([clean.selected, occluded.selected]).sum(axis=1).mean()
-    accuracy = (clean.logits.holistic.argmax(axis=1) == labels).mean()
-    metrics = {"loss": loss, **terms, "accuracy": accuracy, "selected": selected}
+    metrics = {"loss": loss, **terms, **_diagnostics(clean, occluded, labels)}
     return state, {**metrics, "grad_norm": optax.tree.norm(grads)}
 
 
+def _updated_memory(bank: jax.Array | None, clean: Outputs, labels: jax.Array) -> jax.Array | None:
+    if bank is None:
+        return None
+    return memory.update(bank, clean.features[MEMORY_FEATURE], labels)
+
+
+def _diagnostics(clean: Outputs, occluded: Outputs, labels: jax.Array) -> Metrics:
+    """Returns the accuracy of the first feature on the clean view, and the mean number of patches.
+
+    A feature without a classifier of its own is passed over.
+    """
+    name = next(n for n in (*clean.features, *clean.logits) if n in clean.logits)
+    found = {"accuracy": (clean.logits[name].argmax(axis=1) == labels).mean()}
+    if clean.selection is not None:
+        counts = [view.selection.kept.sum(axis=1) for view in (clean, occluded)]
+        found["selected"] = jnp.concatenate(counts).mean()
+    return found
+
+
 def gather_over(axis: str | None) -> Gather:
-    """What makes a global batch of a device's share, in the order of the devices."""
+    """Returns the function that joins the devices' shares into the batch, in their order."""
     if axis is None:
         return lambda share: share
     return partial(jax.lax.all_gather, axis_name=axis, tiled=True)

@@ -1,4 +1,4 @@
-"""Which step belongs to which epoch, and after which one the state is saved."""
+"""Says which epoch a step belongs to, and after which steps the state is saved."""
 
 import time
 from collections.abc import Sequence
@@ -7,11 +7,16 @@ import numpy as np
 
 
 class Timetable:
-    """Steps counted from 1 through epochs of given lengths."""
+    """Counts steps from 1 through epochs of given lengths."""
 
     def __init__(self, lengths: Sequence[int], every_epochs: int, every_minutes: float):
-        """lengths: steps of each epoch. Saved is after every so many epochs, after the last step
-        and, where it is not 0, when so many minutes passed since the last time."""
+        """Plans the saves: after every so many epochs, after the last step, and by the clock.
+
+        Args:
+            lengths: steps of each epoch.
+            every_epochs: epochs between saves.
+            every_minutes: minutes between saves; 0 leaves the clock aside.
+        """
         self._ends = np.cumsum(lengths)
         self._fixed = {*self._ends[every_epochs - 1 :: every_epochs].tolist(), self.total}
         self._interval = 60 * every_minutes
@@ -23,18 +28,18 @@ class Timetable:
         return int(self._ends[-1])
 
     def place(self, step: int) -> tuple[int, int]:
-        """The epoch, counted from 1, that goes on after `step`, and how many of its steps are done.
+        """Returns the epoch, from 1, that goes on after `step`, and how many of its steps are done.
 
-        After the last step: the epoch after the last.
+        After the last step that is the epoch after the last.
         """
         epoch = int(np.searchsorted(self._ends, step, side="right"))
         return epoch + 1, step - (int(self._ends[epoch - 1]) if epoch else 0)
 
     def due(self, step: int) -> bool:
-        """Whether the state after `step` is to be saved."""
+        """Tells whether the state after `step` is to be saved."""
         waited = time.monotonic() - self._since
         return step in self._fixed or 0 < self._interval <= waited
 
     def saved(self) -> None:
-        """Counts the minutes from now on."""
+        """Starts to count the minutes anew."""
         self._since = time.monotonic()

@@ -1,13 +1,15 @@
-"""A profile of some steps of a training, by jax.profiler."""
+"""Profiles some steps of a training by jax.profiler."""
 
 import contextlib
+import logging
 from pathlib import Path
 from typing import Any
 
 import jax
 
-from dpeformer_jax.processes import is_first
+from dpeformer_jax.runtime.processes import is_first
 
+LOG = logging.getLogger(__name__)
 WARM_UP = 3  # steps before the first that is recorded: they compile, and fill caches
 
 
@@ -15,12 +17,12 @@ class Trace:
     """Records `steps` steps into a folder that TensorBoard's profiler, xprof and Perfetto read."""
 
     def __init__(self, folder: Path, steps: int):
-        """steps: 0 records nothing. Of several processes the first records."""
+        """Records that many steps, of the first process alone; 0 records nothing."""
         self._folder, self._last = folder, WARM_UP + steps if steps and is_first() else 0
         self._followed, self._running = 0, False
 
     def follow(self, outcome: Any) -> None:
-        """Takes what a step gives, right after its dispatch."""
+        """Takes the outcome of a step, right after its dispatch."""
         self._followed += 1
         if self._last and self._followed == WARM_UP:
             jax.block_until_ready(outcome)
@@ -34,7 +36,7 @@ class Trace:
         return self
 
     def __exit__(self, *_) -> None:
-        """Keeps what was recorded of a training that ends early, for a reason of its own."""
+        """Keeps what was recorded where the training ends early, whatever the reason."""
         with contextlib.suppress(OSError, RuntimeError):
             if self._running:
                 self._stop()
@@ -42,4 +44,4 @@ class Trace:
     def _stop(self) -> None:
         self._running = False
         jax.profiler.stop_trace()
-        print(f"profile of the steps in {self._folder}", flush=True)
+        LOG.info("profile of the steps in %s", self._folder)

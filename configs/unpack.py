@@ -1,0 +1,101 @@
+"""Turns a config into the plain settings that each room takes; no other file reads a config."""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from data.pipeline import Sampling
+from data.settings import DataSettings
+from dpeformer_jax.features import FeaturePass
+from dpeformer_jax.model.families import build_network, outputs_of
+from dpeformer_jax.model.spec import NetworkSpec
+from dpeformer_jax.retrieval.rerank import Rerank
+from dpeformer_jax.runtime.devices import data_mesh
+from dpeformer_jax.runtime.processes import Distributed
+from dpeformer_jax.training.experiment import Experiment, TrainSettings, ViewSettings
+from dpeformer_jax.training.objective import Objective
+from dpeformer_jax.training.optim import Schedule, optimizer
+
+SPEC_FIELDS = (
+    *("variant", "stride", "parts", "min_patches", "sie_coefficient", "dtype"),
+    *("global_token", "pooling", "head_merge"),
+)
+
+
+def distributed_of(config: ConfigDict) -> Distributed:
+    """Returns how the processes find each other."""
+    return Distributed(**config.distributed)
+
+
+def data_settings_of(config: ConfigDict) -> DataSettings:
+    """Returns what the data room takes."""
+    return DataSettings(**config.data)
+
+
+def sampling_of(config: ConfigDict) -> Sampling:
+    """Returns the P x K sampling of the training set."""
+    group = config.train.images_per_identity
+    return Sampling(config.train.batch_size // group, group, config.seed)
+
+
+def views_of(config: ConfigDict) -> ViewSettings:
+    """Returns how a picture becomes two views."""
+    return ViewSettings(**config.views)
+
+
+def rerank_of(config: ConfigDict) -> Rerank | None:
+    """Returns the re-ranking that scores are also given for, or None."""
+    fields = config.eval
+    if not fields.rerank:
+        return None
+    return Rerank(fields.rerank_k1, fields.rerank_k2, fields.rerank_weight)
+
+
+def spec_of(config: ConfigDict, num_classes: int, cameras: tuple) -> NetworkSpec:
+    """Returns the network for a training set of so many identities and those cameras."""
+    cameras = cameras if config.model.sie else ()
+    return NetworkSpec(
+        image_size=tuple(config.data.image_size),
+        num_classes=num_classes,
+        sie_rows=len(cameras),
+        cameras=cameras,
+        **{name: config.model[name] for name in SPEC_FIELDS},
+    )
+
+
+def fields_of(spec: NetworkSpec) -> dict[str, Any]:
+    """Returns the config fields that a network's spec decides, the inverse of `spec_of`."""
+    fields = {f"model.{name}": getattr(spec, name) for name in SPEC_FIELDS}
+    return {**fields, "model.sie": spec.sie_rows > 0, "data.image_size": spec.image_size}
+
+
+def feature_pass_of(config: ConfigDict, spec: NetworkSpec) -> FeaturePass:
+    """Returns the feature pass that scores are computed by."""
+    network = build_network(spec, attention=config.model.attention)
+    return FeaturePass(network, data_mesh(), config.eval.batch_size, flip=config.eval.flip)
+
+
+def experiment_of(config: ConfigDict, num_classes: int, cameras: tuple) -> Experiment:
+    """Returns all that a training is made of, for a training set as in `spec_of`.
+
+    Raises:
+        UserError: a loss term counts that the network has no input for.
+    """
+    spec, optim = spec_of(config, num_classes, cameras), config.optim
+    objective = Objective(**config.loss)
+    objective.refuse_lacking(outputs_of(spec))
+    running = {name: config.model[name] for name in ("drop_path", "remat", "attention")}
+    return Experiment(
+        network=build_network(spec, microbatches=config.train.microbatches, **running),
+        objective=objective,
+        tx=optimizer(optim.name, optim.weight_decay, optim.momentum),
+        schedule=Schedule(optim.lr, optim.bias_lr_factor, config.train.epochs, optim.warmup_epochs),
+        views=views_of(config),
+        train=TrainSettings(**config.train),
+        features=feature_pass_of(config, spec),
+        mesh=data_mesh(),
+        seed=config.seed,
+        parallel=config.parallel,
+        images_on_device=config.data.cache == "device",
+        start=config.init.checkpoint,
+    )

@@ -1,0 +1,60 @@
+"""Names a data set: its builder, its variant and the user's folder."""
+
+import dataclasses
+from pathlib import Path
+
+from dpeformer_jax.base.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetSpec:
+    """One data set as the config names it.
+
+    builder: a name of `data.catalog`; variant: "" is the builder's first; root: the folder, or
+    the table of reid_csv; pattern: regular expression of file names, for reid_folder.
+    """
+
+    builder: str
+    variant: str = ""
+    root: str = ""
+    pattern: str = ""
+
+    @property
+    def folder(self) -> Path:
+        """Returns the root as an absolute path.
+
+        Raises:
+            UserError: the root is empty.
+        """
+        if not self.root:
+            raise UserError(
+                f"config.data.root is empty: {self.builder} needs your own copy (the folder, or "
+                "the table of reid_csv); nothing is downloaded"
+            )
+        return Path(self.root).expanduser().absolute()
+
+
+def parse_spec(text: str, field: str, own: DatasetSpec) -> DatasetSpec:
+    """Parses "BUILDER[/VARIANT][=FOLDER]".
+
+    Args:
+        text: for example "market1501" or "msmt17/v2=../MSMT17_V2". FOLDER is relative to the root
+            of `own`. Without FOLDER the root is that of `own`; then, if the builder is the same
+            too and no variant is given, so is the variant.
+        field: the config field that the text stands in, for the error.
+        own: the data set that `config.data.builder` names.
+
+    Raises:
+        UserError: the text names no builder.
+    """
+    label, _, folder = text.partition("=")
+    builder, _, variant = label.strip().partition("/")
+    if not builder:
+        raise UserError(f"{field}: {text!r} must read BUILDER, BUILDER/VARIANT or ...=FOLDER")
+    if folder:
+        root = Path(own.root).expanduser()
+        root = root.parent if root.is_file() else root  # the table of reid_csv
+        root /= Path(folder.strip()).expanduser()
+        return DatasetSpec(builder, variant, str(root), own.pattern)
+    variant = variant or (own.variant if builder == own.builder else "")
+    return DatasetSpec(builder, variant, own.root, own.pattern)

@@ -1,0 +1,129 @@
+"""Opens a data set: counts it, prepares it and takes its fingerprint."""
+
+import hashlib
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from data.builder import Counts, Records, prepare
+from data.catalog import builder_of, published_counts
+from data.counts import Difference, count, differences, likely_cause, table
+from data.dataset_spec import DatasetSpec
+from dpeformer_jax.base.errors import UserError, some
+
+
+class OpenedDataset:
+    """The splits of one data set on disk.
+
+    spec: the data set; title: its name in tables; published, found: counts by split, with damaged
+    files; splits: records by split; skipped: damaged files, each with what is wrong with it.
+    """
+
+    def __init__(self, spec: DatasetSpec, data_dir: str, allow_other_counts: bool):
+        """Opens the data set and prepares it if necessary.
+
+        Raises:
+            UserError: a file is missing or does not fit the layout; counts differ from the
+                published ones and may not; a split has no file that decodes.
+        """
+        builder_class = builder_of(spec)
+        self.spec = spec
+        self.title = builder_class.title(spec)
+        self.one_numbering = builder_class.ONE_NUMBERING
+        self.published = builder_class.PUBLISHED.get(builder_class.variant_of(spec), {})
+        config = builder_class.configure(spec)
+        listing = builder_class.listing(config)
+        self.found = {split: count(items) for split, items in listing.items()}
+        if not allow_other_counts:
+            self._refuse_other_counts()
+        builder = prepare(builder_class, data_dir, config)
+        self.skipped: dict[str, str] = dict(builder.info.metadata["skipped"])
+        for split in self.found:
+            if not builder.info.splits[split].num_examples:
+                raise UserError(
+                    f"none of the {self.found[split].images} images of the split {split} of "
+                    f"{self.title} can be used: {some(self._problems)}"
+                )
+        self.splits = {split: Records(builder, split) for split in self.found}
+
+    @property
+    def differences(self) -> list[Difference]:
+        """Returns the counts that differ from the published ones."""
+        return list(differences(self.published, self.found))
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Returns SHA-256 of the sorted list of splits, names, identities, cameras and contents."""
+        lines = sorted(
+            f"{split}\t{path}\t{identity}\t{camera}\t{digest.hex()}\n"
+            for split, records in self.splits.items()
+            for path, identity, camera, digest in zip(
+                records.paths, records.identities, records.cameras, records.digests, strict=True
+            )
+        )
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Returns what eval.json says of the data."""
+        told: dict[str, Any] = {"fingerprint": self.fingerprint}
+        if others := self.differences:
+            told["other_counts"] = [str(difference) for difference in others]
+        if self.skipped:
+            told["skipped"] = self._problems
+        return told
+
+    def summary(self) -> str:
+        """Lists the counts of each split, differences from the published ones and skipped files."""
+        lines = [
+            f"{self.title} {split}: {counts.identities} identities, {counts.images} images, "
+            f"{counts.cameras} cameras"
+            for split, counts in ((split, self.counts(split)) for split in self.splits)
+        ]
+        if self.differences:
+            lines.append("other than published: " + "; ".join(map(str, self.differences)))
+        if self.skipped:
+            lines.append(f"left out {len(self.skipped)} files:")
+            lines += [f"  {problem}" for problem in self._problems]
+        return "\n".join(lines)
+
+    @property
+    def trained_and_tested(self) -> list[int]:
+        """Returns the identities of the training split that query or gallery show too."""
+        tested = [self.splits[split].identities for split in self.splits if split != "train"]
+        if not self.one_numbering or not tested or "train" not in self.splits:
+            return []
+        return np.intersect1d(self.splits["train"].identities, np.concatenate(tested)).tolist()
+
+    @property
+    def likely_cause(self) -> str:
+        """Returns one sentence on why the counts may differ."""
+        return likely_cause(self.published, self.found, published_counts())
+
+    def refuse_damaged(self) -> None:
+        """Raises UserError where files are damaged."""
+        if self.skipped:
+            raise UserError(
+                f"{len(self.skipped)} images of {self.title} cannot be used: "
+                f"{some(self._problems)}. Mend or remove them, or leave them out by "
+                "config.data.on_bad_image = 'skip'"
+            )
+
+    def counts(self, split: str) -> Counts:
+        """Counts what a split holds without damaged files."""
+        records = self.splits[split]
+        return Counts(len(set(records.identities)), len(records), len(set(records.cameras)))
+
+    @property
+    def _problems(self) -> list[str]:
+        return [f"{name} ({problem})" for name, problem in sorted(self.skipped.items())]
+
+    def _refuse_other_counts(self) -> None:
+        if any(difference.certain for difference in self.differences):
+            raise UserError(
+                f"{self.title} in {self.spec.root} does not have the published counts:\n"
+                f"{table(self.published, self.found)}\n"
+                f"{self.likely_cause} To use these files all the same, set "
+                "config.data.allow_other_counts = True; eval.json will say so"
+            )

@@ -1,0 +1,195 @@
+"""Networks on disk, without the training around them.
+
+A checkpoint is a folder of items: `variables` (params, batch_stats), `memory`, `model` (the
+network's spec) and, of a training, `training` (step and optimiser) and `contents` (checksums and
+the step). convert_weights.py writes the first three alone.
+"""
+
+import dataclasses
+import json
+import logging
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from flax.traverse_util import flatten_dict
+
+from dpeformer_jax.base.errors import UserError, some
+from dpeformer_jax.checkpoint.checksums import (
+    DamagedError,
+    fingerprint,
+    fingerprints,
+    read_contents,
+    verify,
+)
+from dpeformer_jax.model.families import shapes_of
+from dpeformer_jax.model.spec import NetworkSpec
+
+CHECKPOINTS = "checkpoints"  # the folder of a workdir that holds its steps
+LOG = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Weights:
+    """A network's arrays in host memory.
+
+    folder: of the checkpoint.
+    spec: defines the network; None beside a memory bank alone.
+    variables: "params" and "batch_stats"; of a backbone alone {"params": {"backbone": ...}}.
+    memory: [C, F] the memory bank, or None.
+    step: training steps, or None where the checkpoint does not say.
+    """
+
+    folder: Path
+    spec: NetworkSpec | None
+    variables: dict[str, Any]
+    memory: np.ndarray | None
+    step: int | None = None
+
+    @cached_property
+    def missing(self) -> list[str]:
+        """Arrays that the network needs and the checkpoint lacks, by path."""
+        return sorted(shapes_of(self.spec).keys() - flatten_dict(self.variables, sep="/").keys())
+
+    @property
+    def complete(self) -> bool:
+        """Whether the checkpoint holds a network and not a backbone alone."""
+        return len(self.variables.get("params", {})) > 1
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all arrays of the network."""
+        return fingerprint(fingerprints(self.variables))
+
+    def refuse_incomplete(self) -> None:
+        """Raises UserError where features would come from arrays that are not there."""
+        if not self.complete:
+            raise UserError(
+                f"{self.folder} holds no whole network (a backbone or a memory bank alone); train "
+                "from it with --config.init.checkpoint"
+            )
+        if self.missing:
+            raise UserError(f"{self.folder} lacks {some(self.missing)}; convert it again")
+
+
+def steps_of(path: Path) -> list[Path]:
+    """Lists the checkpoints in a workdir or in its folder `checkpoints`, the newest first."""
+    folders = [p for folder in (path, path / CHECKPOINTS) for p in folder.glob("*")]
+    steps = [folder for folder in folders if folder.name.isdigit()]
+    return sorted(steps, key=lambda step: int(step.name), reverse=True)
+
+
+def find_checkpoints(path: Path) -> list[Path]:
+    """Lists the checkpoint folders that a path may mean, the newest first.
+
+    Args:
+        path: a checkpoint, a workdir, or a workdir's folder `checkpoints`.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not path.is_dir():
+        raise UserError(
+            f"{path} is not a folder; expected the --workdir of a training or the --target of "
+            "convert_weights.py"
+        )
+    if (path / "variables").is_dir() or (path / "memory").is_dir():
+        return [path]
+    found = steps_of(path)
+    if not found:
+        raise UserError(f"{path} holds no checkpoint; train first, or run convert_weights.py")
+    return found
+
+
+def load_weights(path: Path) -> Weights:
+    """Reads the checkpoint that a path means (see find_checkpoints), the newest that is whole.
+
+    Raises:
+        UserError: there is none, or a newer version wrote it.
+    """
+    *newer, oldest = find_checkpoints(path.expanduser())
+    for folder in newer:
+        try:
+            return _load(folder)
+        except DamagedError as error:
+            LOG.warning("%s; the checkpoint before it is taken", error)
+    try:
+        return _load(oldest)
+    except DamagedError as error:
+        raise UserError(f"{error}; fetch or make it again") from error
+
+
+def save_weights(folder: Path, weights: Weights) -> None:
+    """Writes the items that load_weights reads; the caller gives the folder its final name."""
+    items = {"variables": weights.variables}
+    if weights.memory is not None:
+        items["memory"] = {"features": weights.memory}
+    with ocp.StandardCheckpointer() as checkpointer:
+        for name, tree in items.items():
+            if tree:
+                checkpointer.save(folder.absolute() / name, tree)
+    if weights.spec is not None:
+        with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
+            checkpointer.save(folder.absolute() / "model", weights.spec.to_json())
+
+
+def _load(folder: Path) -> Weights:
+    try:
+        contents = read_contents(folder)
+        weights = Weights(
+            folder=folder,
+            spec=_spec(folder, contents),
+            variables=_read(folder / "variables"),
+            memory=_read(folder / "memory").get("features"),
+            step=_step(folder, contents),
+        )
+        _check(weights)
+        if contents is not None:
+            verify(weights.variables, contents["arrays"]["variables"])
+            memory = {} if weights.memory is None else {"features": weights.memory}
+            verify(memory, contents["arrays"].get("memory", {}))
+        return weights
+    except UserError:
+        raise
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        told = (str(error) or "empty").splitlines()[0]
+        raise DamagedError(f"{folder} is damaged: {told}") from error
+
+
+def _spec(folder: Path, contents: dict[str, Any] | None) -> NetworkSpec | None:
+    path = folder / "model/metadata"
+    stored = json.loads(path.read_text()) if path.exists() else None
+    if contents is not None and contents["model"] != stored:
+        raise ValueError("model is not what was saved")
+    return None if stored is None else NetworkSpec.from_json(stored)
+
+
+def _step(folder: Path, contents: dict[str, Any] | None) -> int | None:
+    """Checkpoints of version 1 say it by their folder's name alone."""
+    named = int(folder.name) if folder.name.isdigit() else None
+    return named if contents is None else contents.get("step", named)
+
+
+def _check(weights: Weights) -> None:
+    """Raises ValueError where the arrays are not those of the spec."""
+    arrays = flatten_dict(weights.variables, sep="/")
+    if bool(arrays) != (weights.spec is not None):
+        raise ValueError("it must have both the arrays of a network and model, or neither")
+    shapes = shapes_of(weights.spec) if arrays else {}
+    for path, array in arrays.items():
+        if shapes.get(path) != array.shape:
+            raise ValueError(f"{path} has shape {array.shape}, its model says {shapes.get(path)}")
+
+
+def _read(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        return {}
+    with ocp.StandardCheckpointer() as checkpointer:
+        metadata = checkpointer.metadata(folder.absolute()).item_metadata
+        if metadata is None:
+            raise ValueError(f"the list of arrays in {folder.name} cannot be read")
+        like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata.tree)
+        return checkpointer.restore(folder.absolute(), like)

@@ -1,0 +1,41 @@
+"""Builds the network that a spec defines."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax.traverse_util import flatten_dict
+
+from dpeformer_jax.model.dpeformer import DPEFormer
+from dpeformer_jax.model.outputs import Outputs
+from dpeformer_jax.model.spec import NetworkSpec
+
+FAMILIES: dict[str, type[nn.Module]] = {"dpeformer": DPEFormer}
+
+
+def build_network(spec: NetworkSpec, **running: Any) -> nn.Module:
+    """Builds the network.
+
+    running: what changes how the network runs and not what it computes, for example `remat`; or
+    only its training, as `drop_path`. See the family's class.
+    """
+    return FAMILIES[spec.family](spec, **running)
+
+
+def example(spec: NetworkSpec) -> tuple[jax.Array, jax.Array]:
+    """Returns an image and a camera row that the network takes."""
+    return jnp.zeros((1, *spec.image_size, 3)), jnp.zeros(1, jnp.int32)
+
+
+def outputs_of(spec: NetworkSpec) -> Outputs:
+    """Returns the shapes of what the network gives for one image, by name."""
+    network = build_network(spec)
+    outputs, _ = jax.eval_shape(network.init_with_output, jax.random.key(0), *example(spec))
+    return outputs
+
+
+def shapes_of(spec: NetworkSpec) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes of all arrays of the network, by path ("params/backbone/cls_token")."""
+    variables = jax.eval_shape(build_network(spec).init, jax.random.key(0), *example(spec))
+    return {path: leaf.shape for path, leaf in flatten_dict(variables, sep="/").items()}

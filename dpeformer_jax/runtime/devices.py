@@ -1,0 +1,75 @@
+"""Places arrays on devices: batches split over all of them, everything else whole on each."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+AXIS = "data"
+
+
+def data_mesh(devices: list[jax.Device] | None = None) -> Mesh:
+    """Returns a mesh of the devices along one axis, `data`; None takes those of all processes."""
+    devices = jax.devices() if devices is None else devices
+    return jax.make_mesh((len(devices),), (AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding that puts the whole array on every device."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def split_by_example(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding that spreads the first axis over the devices."""
+    return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def own_places(mesh: Mesh, batch_size: int) -> np.ndarray:
+    """Returns the places in a global batch that this process loads, in order."""
+    shares = split_by_example(mesh).addressable_devices_indices_map((batch_size,))
+    return np.sort(np.concatenate([np.arange(batch_size)[share] for share in shares.values()]))
+
+
+def prefetch(batches: Iterable[Any], mesh: Mesh) -> Iterator[Any]:
+    """Puts each batch on the devices while the one before it is computed on.
+
+    Args:
+        batches: trees of arrays [n, ...], the part of each batch at this process's `own_places`.
+        mesh: whose devices share a batch.
+    """
+    sharding = split_by_example(mesh)
+
+    def place(x: Any) -> jax.Array:
+        return jax.make_array_from_process_local_data(sharding, np.asarray(x))
+
+    ahead = None
+    for batch in batches:
+        current, ahead = ahead, jax.tree.map(place, batch)
+        if current is not None:
+            yield current
+    if ahead is not None:
+        yield ahead
+
+
+def on_each(tree: Any, mesh: Mesh) -> Any:
+    """Puts host arrays, which every process has alike, whole on every device.
+
+    jax.device_put would first compare the processes' copies, for which each gathers all of them.
+    """
+    sharding = replicated(mesh)
+    return jax.tree.map(
+        lambda x: jax.make_array_from_process_local_data(sharding, np.asarray(x), x.shape), tree
+    )
+
+
+def on_all_devices(tree: Any, mesh: Mesh) -> Any:
+    """Makes arrays that every process holds alike into global arrays, without a copy."""
+    sharding = replicated(mesh)
+
+    def join(x: jax.Array) -> jax.Array:
+        pieces = [shard.data for shard in x.addressable_shards]
+        return jax.make_array_from_single_device_arrays(x.shape, sharding, pieces)
+
+    return jax.tree.map(join, tree)

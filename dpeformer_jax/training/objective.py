@@ -1,0 +1,159 @@
+"""The training loss: a sum of named terms, which the config weighs (arXiv 2402.10435, section 3.5).
+
+Every term is a function of the outputs for both views, so that a network of another family is
+trained by the terms that its outputs allow.
+"""
+
+import dataclasses
+import math
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.model.outputs import Outputs
+
+MEMORY_FEATURE = "holistic"  # the feature whose space the memory bank is in
+
+# The terms, and the outputs that each takes.
+TERMS = {
+    "id_features": ("logits.holistic", "logits.parts"),
+    "id_global": ("logits.global_token",),
+    "id_parts": ("logits.each_part",),
+    "memory_clean": (f"features.{MEMORY_FEATURE}",),
+    "memory_occluded": (f"features.{MEMORY_FEATURE}",),
+    "triplet": (),  # takes all features
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """`config.loss`: factors of the terms, which a factor of 0 leaves out, and their settings.
+
+    id_features: identity loss of the whole features; id_global: of the global token; id_parts: of
+    each part; memory_clean, memory_occluded: contrast of a view with the memory bank; triplet:
+    soft-margin triplet loss of the features, 0 in the released program.
+
+    temperature: of the memory's softmax (tau); label_smoothing: share of the target spread over all
+    identities; memory_epsilon: see memory_contrast.
+    """
+
+    id_features: float = 1.0
+    id_global: float = 2.0
+    id_parts: float = 1.0
+    memory_clean: float = 1.0
+    memory_occluded: float = 0.3
+    triplet: float = 0.0
+    temperature: float = 0.05
+    label_smoothing: float = 0.0
+    memory_epsilon: float = 0.0
+
+    @property
+    def factors(self) -> dict[str, float]:
+        """The factors of the terms that count, by name."""
+        return {name: getattr(self, name) for name in TERMS if getattr(self, name)}
+
+    @property
+    def needs_memory(self) -> bool:
+        """Whether a term compares features with the memory bank."""
+        return bool(self.memory_clean or self.memory_occluded)
+
+    def refuse_lacking(self, outputs: Outputs) -> None:
+        """Raises UserError where a term counts whose input the network does not give.
+
+        outputs: their shapes suffice, see model/families.py.
+        """
+        given = {
+            f"{kind}.{name}" for kind in ("features", "logits") for name in getattr(outputs, kind)
+        }
+        for name, factor in self.factors.items():
+            if lacking := [needed for needed in TERMS[name] if needed not in given]:
+                raise UserError(
+                    f"config.loss.{name} = {factor} weighs a term of {' and '.join(lacking)}, "
+                    "which this network does not give; set it to 0"
+                )
+
+    def __call__(
+        self, clean: Outputs, occluded: Outputs, labels: jax.Array, memory: jax.Array | None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Returns the loss and its terms before weighing.
+
+        Args:
+            clean, occluded: outputs for the two views of B images.
+            labels: [B] identities as 0..C-1.
+            memory: [C, F] bank as it was before this step, or None.
+        """
+        views = clean, occluded
+
+        def identity(*names: str) -> jax.Array:
+            logits = [view.logits[name] for view in views for name in names]
+            return _mean([cross_entropy(x, labels, self.label_smoothing) for x in logits])
+
+        def contrast(view: Outputs) -> jax.Array:
+            feature = view.features[MEMORY_FEATURE]
+            return memory_contrast(feature, memory, labels, self.temperature, self.memory_epsilon)
+
+        compute = {
+            "id_features": lambda: identity("holistic", "parts"),
+            "id_global": lambda: identity("global_token"),
+            "id_parts": lambda: identity("each_part"),
+            "memory_clean": lambda: contrast(clean),
+            "memory_occluded": lambda: contrast(occluded),
+            "triplet": lambda: _mean(
+                [batch_hard_triplet(x, labels) for view in views for x in view.features.values()]
+            ),
+        }
+        terms = {name: compute[name]() for name in self.factors}
+        return sum(self.factors[name] * term for name, term in terms.items()), terms
+
+
+def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) -> jax.Array:
+    """Returns the mean cross-entropy. logits: [B, ..., C]; labels: [B]."""
+    labels = labels.reshape(-1, *[1] * (logits.ndim - 2))
+    targets = optax.smooth_labels(jax.nn.one_hot(labels, logits.shape[-1]), smoothing)
+    return optax.softmax_cross_entropy(logits, jnp.broadcast_to(targets, logits.shape)).mean()
+
+
+def memory_contrast(
+    features: jax.Array,
+    memory: jax.Array,
+    labels: jax.Array,
+    temperature: float,
+    epsilon: float = 0.0,
+) -> jax.Array:
+    """Returns the cross-entropy over cosine similarities to the memory rows, over a temperature.
+
+    Args:
+        features: [B, F]; memory: [C, F]; labels: [B].
+        temperature: of the softmax.
+        epsilon: added to the softmax's denominator and to the probability inside the logarithm,
+            1e-6 in the released program.
+    """
+    floor = math.log(epsilon) if epsilon else -math.inf
+    logits = _unit(features) @ _unit(memory).T / temperature
+    total = jnp.logaddexp(jax.nn.logsumexp(logits, axis=1), floor)
+    log_share = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0] - total
+    return -jnp.logaddexp(log_share, floor).mean()
+
+
+def batch_hard_triplet(features: jax.Array, labels: jax.Array) -> jax.Array:
+    """Returns the soft-margin triplet loss with a batch's hardest pairs (arXiv 1703.07737).
+
+    features: [B, F], compared by Euclidean distance; labels: [B], each at least twice.
+    """
+    square = jnp.sum(features**2, axis=1)
+    squared = square[:, None] + square[None, :] - 2 * features @ features.T
+    distance = jnp.sqrt(jnp.maximum(squared, 1e-12))
+    same = labels[:, None] == labels[None, :]
+    farthest_same = jnp.where(same, distance, -jnp.inf).max(axis=1)
+    nearest_other = jnp.where(same, jnp.inf, distance).min(axis=1)
+    return jax.nn.softplus(farthest_same - nearest_other).mean()
+
+
+def _mean(values: list[jax.Array]) -> jax.Array:
+    return sum(values) / len(values)
+
+
+def _unit(x: jax.Array) -> jax.Array:
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
