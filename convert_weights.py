@@ -13,24 +13,30 @@ from pathlib import Path
 
 from dpeformer_jax.base.command import log_to_stderr, one_paragraph
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.conversion.exchange import bring_in, export
 from dpeformer_jax.conversion.formats import AUTO, FORMATS
-from dpeformer_jax.conversion.incoming import bring_in
-from dpeformer_jax.conversion.outgoing import export
 from dpeformer_jax.model.spec import PRESETS
 
 
 def main() -> None:
     given = parse()
-    shared = {"kind": given.format, "overwrite": given.overwrite, "verified": given.verify}
     log_to_stderr()
     with one_paragraph("convert_weights.py"):
-        if given.to == "flax":
-            choices = {"preset": given.preset, "allowed": given.allow_missing}
-            bring_in(given.source, given.target, print, **shared, **choices)
-        elif given.preset is None:
-            export(given.source, given.target, print, **shared)
-        else:
-            raise UserError(f"a torch file records no preset; leave --preset={given.preset} out")
+        try:
+            convert(given)
+        except OSError as error:
+            raise UserError(f"--source={given.source} --target={given.target}: {error}") from error
+
+
+def convert(given: argparse.Namespace) -> None:
+    shared = {"kind": given.format, "overwrite": given.overwrite, "verified": given.verify}
+    if given.to == "flax":
+        choices = {"preset": given.preset, "allowed": given.allow_missing}
+        bring_in(given.source, given.target, print, **shared, **choices)
+    elif given.preset is None:
+        export(given.source, given.target, print, **shared)
+    else:
+        raise UserError(f"a torch file records no preset; leave --preset={given.preset} out")
 
 
 def parse() -> argparse.Namespace:
@@ -41,22 +47,12 @@ def parse() -> argparse.Namespace:
     add("--source", type=path, required=True, help="file; with --to torch our checkpoint folder")
     add("--target", type=path, required=True, help="folder; with --to torch a .pth file")
     add("--to", choices=("flax", "torch"), default="flax")
-    add(
-        "--format",
-        choices=(AUTO, *FORMATS),
-        default=AUTO,
-        help="names in the source; with --to torch in the target",
-    )
-    add(
-        "--preset",
-        choices=PRESETS,
-        help="how a DPEFormer checkpoint computes its features (docs/differences.md); else paper",
-    )
-    add(
-        "--allow-missing",
-        metavar="PATTERN",
-        help="accepts missing and left-over names in which this regular expression is found",
-    )
+    names = "names in the source; with --to torch in the target"
+    add("--format", choices=(AUTO, *FORMATS), default=AUTO, help=names)
+    preset = "how a DPEFormer checkpoint computes its features (docs/differences.md); else paper"
+    add("--preset", choices=PRESETS, help=preset)
+    allowed = "accepts missing and left-over names in which this regular expression is found"
+    add("--allow-missing", metavar="PATTERN", help=allowed)
     add("--overwrite", action="store_true", help="replaces an earlier conversion")
     add("--verify", action="store_true", help="compares the tokens with timm's in torch")
     return parser.parse_args()

@@ -25,12 +25,16 @@ from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.report import table, write_report
 from dpeformer_jax.runtime.compilation import keep_compiled
-from dpeformer_jax.runtime.devices import data_mesh, replicated
-from dpeformer_jax.runtime.memory import memory_explained
+from dpeformer_jax.runtime.devices import data_mesh, memory_explained, replicated
 from dpeformer_jax.runtime.processes import failing_together, join_processes
-from dpeformer_jax.training.lock import held, refuse_held
 from dpeformer_jax.training.loop import train
-from dpeformer_jax.training.workdir import check_data, recorded_data, refuse_unwritable
+from dpeformer_jax.training.workdir import (
+    check_data,
+    held,
+    recorded_data,
+    refuse_held,
+    refuse_unwritable,
+)
 
 LOG = logging.getLogger("dpeformer_jax.main")
 CONFIG = config_flags.DEFINE_config_file("config", None, "File of the config.", lock_config=True)

@@ -23,7 +23,7 @@ from benchmarks.pictures import DrawnRecords
 from benchmarks.setting import Setting, measure_all
 from benchmarks.training import IMAGES_PER_IDENTITY
 from data.dataset import load_dataset
-from data.settings import DataSettings
+from data.dataset_spec import DataSettings
 
 ROOT = Path(__file__).parents[1]
 TEST_IDENTITIES = 4

@@ -12,8 +12,7 @@ from benchmarks.setting import Setting
 from configs.unpack import experiment_of
 from dpeformer_jax.base.interfaces import OccluderBank
 from dpeformer_jax.runtime.devices import replicated, split_by_example
-from dpeformer_jax.training.parallel import compile_step
-from dpeformer_jax.training.step import Resident, gather_over, make_views
+from dpeformer_jax.training.step import Resident, compile_step, gather_over, make_views
 
 IDENTITIES = 702  # as in Occluded-Duke
 CAMERAS = tuple(("occluded_duke", number) for number in range(1, 9))

@@ -4,12 +4,11 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from data.dataset_spec import DataSettings
 from data.pipeline import Sampling
-from data.settings import DataSettings
 from dpeformer_jax.features import FeaturePass
 from dpeformer_jax.model.families import build_network, outputs_of
 from dpeformer_jax.model.spec import NetworkSpec
-from dpeformer_jax.retrieval.rerank import Rerank
 from dpeformer_jax.runtime.devices import data_mesh
 from dpeformer_jax.runtime.processes import Distributed
 from dpeformer_jax.training.experiment import Experiment, TrainSettings, ViewSettings
@@ -43,12 +42,11 @@ def views_of(config: ConfigDict) -> ViewSettings:
     return ViewSettings(**config.views)
 
 
-def rerank_of(config: ConfigDict) -> Rerank | None:
-    """Returns the re-ranking that scores are also given for, or None."""
-    fields = config.eval
-    if not fields.rerank:
+def rerank_of(config: ConfigDict) -> dict[str, float] | None:
+    """Returns the settings of the re-ranking that scores are also given for, or None."""
+    if not config.eval.rerank:
         return None
-    return Rerank(fields.rerank_k1, fields.rerank_k2, fields.rerank_weight)
+    return {name: config.eval[f"rerank_{name}"] for name in ("k1", "k2", "weight")}
 
 
 def spec_of(config: ConfigDict, num_classes: int, cameras: tuple) -> NetworkSpec:

@@ -1,4 +1,4 @@
-"""Base of all TFDS builders: stores image files without TensorFlow and reads them back."""
+"""Base of all TFDS builders: stores image files without TensorFlow."""
 
 import abc
 import dataclasses
@@ -19,16 +19,14 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from data.dataset_spec import DatasetSpec
-from data.label_cache import Row, cached_rows
 from data.listing import MARKET_FOLDERS, Listing, market_layout
 from data.reading import Damage, read_all
 from dpeformer_jax.base.errors import UserError
 
 log = logging.getLogger(__name__)
 # TFDS warns of each config that a class does not list; the config of a folder never is.
-logging.getLogger("absl").addFilter(
-    lambda record: "Using custom data configuration" not in record.getMessage()
-)
+NEEDLESS = "Using custom data configuration"
+logging.getLogger("absl").addFilter(lambda record: NEEDLESS not in record.getMessage())
 
 SPLITS = ("train", "query", "gallery")
 SHARD = 1024  # images a record file
@@ -67,11 +65,7 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     @classmethod
     @abc.abstractmethod
     def configure(cls, spec: DatasetSpec) -> tfds.core.BuilderConfig:
-        """Returns the builder's config for a data set.
-
-        Raises:
-            UserError: the data set cannot be used.
-        """
+        """Returns the config for a data set; raises UserError where the set cannot be used."""
 
     @staticmethod
     @abc.abstractmethod
@@ -84,11 +78,7 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @classmethod
     def variant_of(cls, spec: DatasetSpec) -> str:
-        """Returns the variant of a data set.
-
-        Raises:
-            UserError: there is no such variant.
-        """
+        """Returns the variant of a data set; raises UserError where there is no such variant."""
         variant = spec.variant or cls.VARIANTS[0]
         if variant not in cls.VARIANTS:
             known = ", ".join(repr(name) for name in cls.VARIANTS if name) or "none, so ''"
@@ -104,21 +94,19 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     @classmethod
     def training_folder(cls, spec: DatasetSpec) -> Path | None:
         """Returns the folder that training images would lie in; None where there is none."""
-        return None
 
     def _info(self) -> tfds.core.DatasetInfo:
         """Describes the records; metadata["skipped"] gives the problem of each file left out."""
+        features = {
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "identity": np.int64,
+            "camera": np.int64,
+            "path": tfds.features.Text(),
+        }
         return tfds.core.DatasetInfo(
             builder=self,
             description=self.__doc__,
-            features=tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Image(shape=(None, None, 3)),
-                    "identity": np.int64,
-                    "camera": np.int64,
-                    "path": tfds.features.Text(),
-                }
-            ),
+            features=tfds.features.FeaturesDict(features),
             metadata=tfds.core.MetadataDict(skipped={}),
             disable_shuffling=True,
         )
@@ -146,15 +134,9 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             if isinstance(encoded, Damage):
                 self.info.metadata["skipped"][item.name] = encoded.problem
                 continue
-            yield (
-                item.name,
-                {
-                    "image": io.BytesIO(encoded),  # so that TFDS stores the file as it is
-                    "identity": item.identity,
-                    "camera": item.camera,
-                    "path": item.name,
-                },
-            )
+            image = io.BytesIO(encoded)  # so that TFDS stores the file as it is
+            labels = {"identity": item.identity, "camera": item.camera, "path": item.name}
+            yield item.name, {"image": image, **labels}
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -170,11 +152,7 @@ class FolderBuilder(ReidBuilder, skip_registration=True):
     @classmethod
     @abc.abstractmethod
     def scan(cls, spec: DatasetSpec) -> Listing:
-        """Lists the image files of each split with identity and camera.
-
-        Raises:
-            UserError: a folder or file does not fit the layout.
-        """
+        """Lists the files of each split; raises UserError where one does not fit the layout."""
 
     @classmethod
     def configure(cls, spec: DatasetSpec) -> FolderConfig:
@@ -186,8 +164,8 @@ class FolderBuilder(ReidBuilder, skip_registration=True):
                     status = entry.path.stat()
                 except OSError as error:
                     raise UserError(
-                        f"{entry.path} cannot be read: {error.strerror}. If it is a symbolic link, "
-                        "does it lead to a file? Mend or remove it"
+                        f"{entry.path} cannot be read: {error.strerror}. Mend or remove it; a "
+                        "symbolic link must lead to a file"
                     ) from error
                 digest.update(f"{split}{entry}{status.st_size}{status.st_mtime_ns}\n".encode())
         name = re.sub(r"\W", "_", spec.folder.stem) + "-" + digest.hexdigest()[:12]
@@ -239,25 +217,19 @@ def prepare(
     """Returns the builder with its data on disk; prepares the data if necessary.
 
     After a killed preparation the next one starts anew. Of two at a time one waits for the other.
-
-    Args:
-        data_dir: see `prepared_folder`.
-
-    Raises:
-        UserError: the folder cannot be written.
+    Raises UserError where the folder of `prepared_folder` cannot be written.
     """
-    folder = prepared_folder(data_dir)
-    arguments = {"data_dir": str(folder), "config": config, "file_format": "array_record"}
+    folder = str(prepared_folder(data_dir))
+    arguments = {"data_dir": folder, "config": config, "file_format": "array_record"}
     builder = builder_class(**arguments)
-    if builder.data_path.exists():
+    path = Path(builder.data_path)
+    if path.exists():
         return builder
     try:
-        _prepare_alone(builder, Path(builder.data_path))
+        _prepare_alone(builder, path)
     except OSError as error:
-        raise UserError(
-            f"{builder.data_path} cannot be prepared ({error}); choose another folder by "
-            "config.data.data_dir"
-        ) from error
+        told = f"{path} cannot be prepared ({error}); choose another config.data.data_dir"
+        raise UserError(told) from error
     return builder_class(**arguments)
 
 
@@ -280,34 +252,3 @@ def _prepare_alone(builder: ReidBuilder, path: Path) -> None:
         if not path.exists():
             log.info("preparing %s in %s", builder.info.full_name, path)
             builder.download_and_prepare()
-
-
-class Records:
-    """One prepared split: encoded images and their labels.
-
-    identities, cameras: [M] int64; paths: M file names; digests: SHA-256 of the M image files.
-    """
-
-    def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
-        undecoded = {"image": tfds.decode.SkipDecoding()}
-        self._source = builder.as_data_source(split, decoders=undecoded)
-        folder = Path(builder.data_path)
-        files = list(folder.glob(f"*-{split}.array_record*"))
-        rows = cached_rows(folder / f"{split}.index.json", files, self._rows)
-        self.identities = np.array([row.identity for row in rows])
-        self.cameras = np.array([row.camera for row in rows])
-        self.paths = [row.path for row in rows]
-        self.digests = [bytes.fromhex(row.digest) for row in rows]
-
-    def __len__(self) -> int:
-        return len(self.identities)
-
-    def encoded(self, index: int) -> bytes:
-        """Returns an image file."""
-        return self._source[int(index)]["image"]
-
-    def _rows(self) -> Iterator[Row]:
-        for record in self._source:
-            digest = hashlib.sha256(record["image"]).hexdigest()
-            identity, camera = int(record["identity"]), int(record["camera"])
-            yield Row(identity, camera, record["path"].decode(), digest)

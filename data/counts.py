@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from data.builder import Counts, Item
 
+BySplit = Mapping[str, Counts]
+
 COLUMNS = ("identities", "images", "cameras")
 
 
@@ -28,9 +30,7 @@ def count(items: Sequence[Item]) -> Counts:
     return Counts(len(identities), len(items), len({item.camera for item in items}))
 
 
-def differences(
-    published: Mapping[str, Counts], found: Mapping[str, Counts]
-) -> Iterator[Difference]:
+def differences(published: BySplit, found: BySplit) -> Iterator[Difference]:
     """Yields each count of a found split that differs from the published one."""
     for split, expected in published.items():
         for column in COLUMNS if split in found else ():
@@ -39,7 +39,7 @@ def differences(
                 yield Difference(split, column, number, there, expected.certain)
 
 
-def table(published: Mapping[str, Counts], found: Mapping[str, Counts]) -> str:
+def table(published: BySplit, found: BySplit) -> str:
     """Formats expected and found counts, one line a split; "-" where nothing is published."""
     head = "".join(f"{column:>22}" for column in COLUMNS)
     lines = [f"{'':10}{head}", f"{'split':10}" + f"{'expected':>13}{'found':>9}" * len(COLUMNS)]
@@ -52,16 +52,8 @@ def table(published: Mapping[str, Counts], found: Mapping[str, Counts]) -> str:
     return "\n".join(lines)
 
 
-def likely_cause(
-    published: Mapping[str, Counts],
-    found: Mapping[str, Counts],
-    others: Mapping[str, Mapping[str, Counts]],
-) -> str:
-    """Returns one sentence on why the counts may differ.
-
-    Args:
-        others: published counts of all data sets, by name and split.
-    """
+def likely_cause(published: BySplit, found: BySplit, others: Mapping[str, BySplit]) -> str:
+    """Returns one sentence on why the counts may differ; others: those of all data sets by name."""
     for name, counts in others.items():
         if counts and not any(differences(counts, found)):
             return f"These are the counts of {name}; is that the data set that you mean?"
@@ -71,10 +63,7 @@ def likely_cause(
     if fewer and not more:
         return f"Files are missing ({', '.join(fewer)}): was a copy or an unpacking cut off?"
     if more and not fewer:
-        return (
-            f"There are too many files ({', '.join(more)}): two versions in one folder, or "
-            "pictures that were added."
-        )
+        return f"There are too many files ({', '.join(more)}): two versions, or pictures added?"
     if not fewer and not more:
         return "There are as many files as published, but their names differ: renamed files?"
     return "Some splits are larger than published, others smaller: another version of the data set?"

@@ -4,17 +4,17 @@ import dataclasses
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.builder import Records, prepared_folder
+from data.builder import prepared_folder
 from data.catalog import builder_of
-from data.dataset_spec import DatasetSpec, parse_spec
+from data.dataset_spec import DatasetSpec, DataSettings, parse_spec
 from data.opened_dataset import OpenedDataset
 from data.pipeline import Cameras, Loading, Sampling, Split, TrainingSplit, fits_in_memory
-from data.settings import DataSettings
+from data.records import Records
 from dpeformer_jax.base.errors import UserError, some
 from dpeformer_jax.base.interfaces import TestSet
 
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 class Dataset(NamedTuple):
     """The data of a run.
 
-    train: all training sets together, None if nothing is trained; tests: the test sets;
-    num_classes: identities of train, 1 without it; provenance: of each training set, by name.
+    train: all training sets together, None if nothing is trained; num_classes: its identities, or
+    1; provenance: of each training set, by name.
     """
 
     train: TrainingSplit | None
@@ -37,7 +37,7 @@ class Dataset(NamedTuple):
 
 
 class JoinedRecords:
-    """The training splits of several data sets as one: see `data.builder.Records`.
+    """The training splits of several data sets as one: see `data.records.Records`.
 
     Identities and cameras are numbered anew, set after set, so that no two sets share a number.
     """
@@ -46,9 +46,12 @@ class JoinedRecords:
         self._parts = [opened.splits["train"] for opened in sets]
         self._starts = np.cumsum([0, *map(len, self._parts)])
         self.cameras = cameras
-        self.identities = np.concatenate(
-            list(_renumbered([part.identities for part in self._parts]))
-        )
+        identities, known = [], 0
+        for part in self._parts:
+            unique, places = np.unique(part.identities, return_inverse=True)
+            identities.append(known + places)
+            known += len(unique)
+        self.identities = np.concatenate(identities)
         self.paths = [f"{s.title}/{path}" for s in sets for path in s.splits["train"].paths]
         self.digests = [digest for part in self._parts for digest in part.digests]
 
@@ -62,11 +65,7 @@ class JoinedRecords:
 
 
 def specs_of(settings: DataSettings, tests: Sequence[str]) -> tuple[Specs, Specs]:
-    """Returns the training sets and the test sets that a config names.
-
-    Raises:
-        UserError: a name is no data set, or a data set is named twice.
-    """
+    """Returns a config's training and test sets; raises UserError for a wrong or repeated name."""
     own = DatasetSpec(settings.builder, settings.variant, settings.root, settings.pattern)
     training = [own, *(parse_spec(text, "config.data.joined", own) for text in settings.joined)]
     testing = [parse_spec(text, "config.eval.datasets", own) for text in tests] or [own]
@@ -84,13 +83,11 @@ def load_dataset(
     """Prepares the data sets if necessary and opens their splits.
 
     Args:
-        settings: `config.data`.
         tests: `config.eval.datasets`; () tests on the splits of `config.data.builder`.
         sampling: how the training set is sampled; None opens the test sets alone.
 
     Raises:
-        UserError: files are missing or do not decode, counts differ from the published ones, or a
-            split cannot be used.
+        UserError: a file is missing or damaged, or counts or a split are not as they must be.
     """
     training, testing = specs_of(settings, tests)
     trained = [] if sampling is None else training
@@ -100,26 +97,20 @@ def load_dataset(
     train = None
     if sampling is not None:
         # The devices get the training set from memory.
-        kept = {"cache": "memory"} if settings.cache == "device" else {}
-        named = [(names[spec], sets[spec]) for spec in trained]
-        train = _training(named, dataclasses.replace(loading, **kept), sampling)
+        cache = "memory" if settings.cache == "device" else loading.cache
+        named = {names[spec]: sets[spec] for spec in trained}
+        train = _training(named, dataclasses.replace(loading, cache=cache), sampling)
+    titles = zip(_unique_names(testing), testing, strict=True)
     return Dataset(
-        train=train,
-        tests=[
-            _test(name, sets[spec], names[spec], loading)
-            for name, spec in zip(_unique_names(testing), testing, strict=True)
-        ],
+        train,
+        [_test(title, sets[spec], names[spec], loading) for title, spec in titles],
         num_classes=1 if train is None else int(train.labels.max()) + 1,
         provenance={names[spec]: sets[spec].provenance for spec in trained},
     )
 
 
 def open_set(spec: DatasetSpec, settings: DataSettings) -> OpenedDataset:
-    """Opens a data set, checks its counts and files, and logs what it holds.
-
-    Raises:
-        UserError: the counts or the files are not as the settings require.
-    """
+    """Opens a data set and logs what it holds; raises UserError where the settings forbid it."""
     opened = OpenedDataset(spec, settings.data_dir, settings.allow_other_counts)
     if settings.on_bad_image == "error":
         opened.refuse_damaged()
@@ -212,13 +203,15 @@ def _needs(opened: OpenedDataset, *splits: str) -> None:
 
 
 def _training(
-    named: Sequence[tuple[str, OpenedDataset]], loading: Loading, sampling: Sampling
+    sets: dict[str, OpenedDataset], loading: Loading, sampling: Sampling
 ) -> TrainingSplit:
-    sets = [opened for _, opened in named]
-    for opened in sets:
+    for opened in sets.values():
         _needs(opened, "train")
-    cameras = Cameras.of((name, opened.splits["train"].cameras) for name, opened in named)
-    records = sets[0].splits["train"] if len(sets) == 1 else JoinedRecords(sets, cameras.rows)
+    cameras = Cameras.of((name, opened.splits["train"].cameras) for name, opened in sets.items())
+    first, *others = sets.values()
+    records = first.splits["train"]
+    if others:
+        records = JoinedRecords([first, *others], cameras.rows)
     check_training(records.identities, sampling.identities_per_batch)
     return TrainingSplit("train", records, cameras, loading, sampling=sampling)
 
@@ -232,15 +225,6 @@ def _test(name: str, opened: OpenedDataset, camera_set: str, loading: Loading) -
         for split, records in (("query", query), ("gallery", gallery))
     )
     return TestSet(name, *splits, opened.provenance)
-
-
-def _renumbered(numbers: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """Yields each array with its different numbers counted on from the array before."""
-    first = 0
-    for array in numbers:
-        unique, places = np.unique(array, return_inverse=True)
-        yield first + places
-        first += len(unique)
 
 
 def _loading(settings: DataSettings, images: int) -> Loading:

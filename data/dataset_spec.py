@@ -1,9 +1,28 @@
-"""Names a data set: its builder, its variant and the user's folder."""
+"""The fields of `config.data`, and the data sets that they name."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from dpeformer_jax.base.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class DataSettings:
+    """Which data sets to read, and how: `config.data`, whose fields configs/default.py explains."""
+
+    builder: str = "rendered_reid"
+    variant: str = ""
+    root: str = ""
+    joined: Sequence[str] = ()
+    pattern: str = r"([-\d]+)_c(\d+)"
+    allow_other_counts: bool = False
+    data_dir: str = ""
+    on_bad_image: str = "error"
+    image_size: tuple[int, int] = (256, 128)
+    cache: str = "auto"
+    loader_threads: int = 4
+    loader_processes: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +40,7 @@ class DatasetSpec:
 
     @property
     def folder(self) -> Path:
-        """Returns the root as an absolute path.
-
-        Raises:
-            UserError: the root is empty.
-        """
+        """Returns the root as an absolute path; raises UserError where the root is empty."""
         if not self.root:
             raise UserError(
                 f"config.data.root is empty: {self.builder} needs your own copy (the folder, or "
@@ -35,7 +50,7 @@ class DatasetSpec:
 
 
 def parse_spec(text: str, field: str, own: DatasetSpec) -> DatasetSpec:
-    """Parses "BUILDER[/VARIANT][=FOLDER]".
+    """Parses "BUILDER[/VARIANT][=FOLDER]"; raises UserError where `text` names no builder.
 
     Args:
         text: for example "market1501" or "msmt17/v2=../MSMT17_V2". FOLDER is relative to the root
@@ -43,9 +58,6 @@ def parse_spec(text: str, field: str, own: DatasetSpec) -> DatasetSpec:
             too and no variant is given, so is the variant.
         field: the config field that the text stands in, for the error.
         own: the data set that `config.data.builder` names.
-
-    Raises:
-        UserError: the text names no builder.
     """
     label, _, folder = text.partition("=")
     builder, _, variant = label.strip().partition("/")

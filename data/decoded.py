@@ -16,10 +16,8 @@ REMOVE = "remove it, and it is made anew"
 def mapped(path: Path, shape: tuple[int, ...], pieces: Iterable[np.ndarray]) -> np.ndarray:
     """Maps a file of decoded images [M, H, W, 3] uint8 into memory, read-only.
 
-    If the file is missing, one process makes it from the pieces while the others wait.
-
-    Raises:
-        UserError: the folder cannot be written or is full, or the file is damaged.
+    If the file is missing, one process makes it from the pieces while the others wait. Raises
+    UserError where the folder cannot be written or is full, or the file is damaged.
     """
     if not path.exists():
         with _explained(path):

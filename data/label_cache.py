@@ -19,15 +19,10 @@ class Row(NamedTuple):
 
 
 def cached_rows(path: Path, files: Sequence[Path], make: Callable[[], Iterable[Row]]) -> list[Row]:
-    """Returns the rows of a label cache, or makes them and writes the cache.
+    """Returns the rows of the label cache at `path`, or makes them and writes the cache.
 
     A cache that is missing, damaged or older than its record files is made anew. In a folder that
     cannot be written the rows are made every time.
-
-    Args:
-        path: the label cache.
-        files: the record files that hold the images.
-        make: reads the rows from the record files.
     """
     now = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in sorted(files)]
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError):

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,14 +28,8 @@ Listing = dict[str, list[Entry]]  # by split, in order
 def market_layout(root: Path, pattern: str, cameras: range | None = None) -> Listing:
     """Lists the splits of a folder in Market-1501's layout without junk (identity -1).
 
-    Args:
-        root: the folder that holds bounding_box_train, query and bounding_box_test; without
-            bounding_box_train there is no training split.
-        pattern: regular expression of base names, with groups for identity and camera.
-        cameras: the cameras of the data set; None allows any.
-
-    Raises:
-        UserError: see `folders_in`, `images_in` and `parse`; or a split holds only junk.
+    Without bounding_box_train there is no training split. See `parse` for pattern and cameras.
+    Raises UserError where a folder, a file or a name does not fit, or a split holds only junk.
     """
     splits = {}
     for split, folder in folders_in(root, MARKET_FOLDERS).items():
@@ -50,12 +44,10 @@ def folders_in(root: Path, names: Mapping[str, str]) -> dict[str, Path]:
     """Returns the folders of a data set by the keys of their names.
 
     Scoring needs no training images: where only the folder "train" is missing, it is left out.
-
-    Raises:
-        UserError: see `folder_in`.
+    Raises UserError where another folder is missing.
     """
     tested = {key: name for key, name in names.items() if key != "train"}
-    lacking = "train" in names and not os.path.lexists(root / names["train"])
+    lacking = not os.path.lexists(root / names["train"])
     if lacking and all((root / name).is_dir() for name in tested.values()):
         names = tested
     return {key: folder_in(root, name) for key, name in names.items()}
@@ -64,18 +56,14 @@ def folders_in(root: Path, names: Mapping[str, str]) -> dict[str, Path]:
 def folder_in(root: Path, name: str) -> Path:
     """Returns the folder `name` of a data set.
 
-    Raises:
-        UserError: the folder is missing. If it lies one level deeper or higher, the message says
-            so.
+    Raises UserError where it is missing; the message says if it lies one level deeper or higher.
     """
     folder = root / name
     if folder.is_dir():
         return folder
     hint = f"is config.data.root, or FOLDER in BUILDER=FOLDER, the one that should hold {name}?"
-    if lost := next(
-        (path for path in (root, folder) if path.is_symlink() and not path.exists()), None
-    ):
-        hint = f"{lost} is a symbolic link that leads nowhere, or to itself"
+    if lost := [path for path in (root, folder) if path.is_symlink() and not path.exists()]:
+        hint = f"{lost[0]} is a symbolic link that leads nowhere, or to itself"
     elif not root.exists():
         hint = f"{root} does not exist"
     elif (root.parent / name).is_dir():
@@ -88,77 +76,57 @@ def folder_in(root: Path, name: str) -> Path:
 def images_in(folder: Path) -> list[Path]:
     """Lists the image files directly in a folder, sorted by name; suffixes may be in upper case.
 
-    Raises:
-        UserError: there is none, or two have one base name.
+    Raises UserError where there is none, or two have one base name.
     """
-    files = _image_files(folder)
-    if not files:
-        deeper = next((f for f in sorted(folder.glob("*/*")) if _is_image(f)), None)
-        raise UserError(
-            f"{folder} holds no image ({', '.join(SUFFIXES)}): "
-            + (f"they lie one level too deep, as {deeper}; move them up" if deeper else "empty")
-        )
-    return files
+    if files := _image_files(folder):
+        return files
+    raise UserError(f"{folder} holds no image ({', '.join(SUFFIXES)}): {_deeper(folder, '*/*')}")
 
 
 def images_of_people(folder: Path) -> list[Path]:
     """Lists the image files in the folders of a folder, one folder a person, sorted by name.
 
-    Raises:
-        UserError: there is none, or two in one folder have one base name.
+    Raises UserError where there is none, or two in one folder have one base name.
     """
     people = [person for person in _inside(folder) if person.is_dir()]
-    files = [file for person in people for file in _image_files(person)]
-    if not files:
-        raise UserError(f"{folder} holds no image in folders of people: {_elsewhere(folder)}")
-    return files
-
-
-def cameraless_layout(
-    root: Path, folders: Mapping[str, str], images: Callable[[Path], list[Path]] = images_in
-) -> Listing:
-    """Lists query and gallery of a data set that records no camera.
-
-    By convention the query is camera 0 and the gallery camera 1. Base names open with the identity.
-
-    Args:
-        root: the folder of the data set.
-        folders: the folders of query and gallery in it.
-        images: lists the files of one folder.
-
-    Raises:
-        UserError: see `folder_in`, `images_in` and `number_at_start`.
-    """
-    return {
-        split: [
-            Entry(path, relative(path, root), number_at_start(path), camera)
-            for path in images(folder_in(root, folders[split]))
-        ]
-        for camera, split in enumerate(("query", "gallery"))
-    }
+    if files := [file for person in people for file in _image_files(person)]:
+        return files
+    flat = _image_files(folder)
+    where = f"{flat[0]} lies one level too high" if flat else _deeper(folder, "*/*/*")
+    raise UserError(f"{folder} holds no image in folders of people: {where}")
 
 
 def parse(
     files: Sequence[Path], root: Path, pattern: str, cameras: range | None = None
 ) -> list[Entry]:
-    """Reads identity and camera from the base names of files.
+    """Reads identity and camera from the base names of files; folders' names say nothing.
 
-    Only the base name counts: a folder called "cam_c1" says nothing.
+    Args:
+        pattern: regular expression with groups for identity and camera.
+        cameras: the cameras of the data set; None allows any.
 
     Raises:
         UserError: the pattern does not compile or has not two groups, a name does not match it, or
             a camera is out of range.
     """
-    compiled = _compile(pattern)
-    return [_parse(path, root, compiled, cameras) for path in files]
+    compiled, entries = _compile(pattern), []
+    for path in files:
+        found = compiled.match(path.name)
+        try:
+            identity, camera = int(found[1]), int(found[2])
+        except (TypeError, ValueError):
+            raise UserError(
+                f"{path}: the name does not give two numbers, identity and camera, by the pattern "
+                f"{pattern!r}"
+            ) from None
+        if cameras is not None and identity != JUNK:
+            check_camera(path, camera, cameras)
+        entries.append(Entry(path, path.relative_to(root).as_posix(), identity, camera))
+    return entries
 
 
 def number_at_start(path: Path) -> int:
-    """Returns the number before the first "_" of a base name.
-
-    Raises:
-        UserError: there is none.
-    """
+    """Returns the number before the first "_" of a base name; raises UserError without one."""
     text = path.stem.split("_")[0]
     if not text.isdecimal():
         raise UserError(f"{path}: the name does not open with the number of an identity")
@@ -174,18 +142,10 @@ def check_camera(path: Path | str, camera: int, cameras: range) -> None:
         )
 
 
-def relative(path: Path, root: Path) -> str:
-    """Returns the path inside the data set, with slashes on every system."""
-    return path.relative_to(root).as_posix()
-
-
-def _elsewhere(folder: Path) -> str:
-    """Tells where the images are instead of in folders of people."""
-    if flat := _image_files(folder):
-        return f"{flat[0]} lies one level too high"
-    if deeper := next((f for f in sorted(folder.glob("*/*/*")) if _is_image(f)), None):
-        return f"they lie one level too deep, as {deeper}; move them up"
-    return "empty"
+def _deeper(folder: Path, pattern: str) -> str:
+    """Tells whether the images lie one level deeper."""
+    deeper = next(filter(_is_image, sorted(folder.glob(pattern))), None)
+    return f"they lie one level too deep, as {deeper}; move them up" if deeper else "empty"
 
 
 def _image_files(folder: Path) -> list[Path]:
@@ -194,10 +154,7 @@ def _image_files(folder: Path) -> list[Path]:
     for path in files:
         other = known.setdefault(path.stem.lower(), path)
         if other is not path:
-            raise UserError(
-                f"{path} and {other.name} have one base name: is one a copy of the other? "
-                "Remove one"
-            )
+            raise UserError(f"{path} and {other.name} have one base name; remove one of the two")
     return files
 
 
@@ -217,26 +174,11 @@ def _compile(pattern: str) -> re.Pattern[str]:
     try:
         compiled = re.compile(pattern)
     except re.error as error:
-        raise UserError(
-            f"config.data.pattern = {pattern!r} is not a regular expression: {error}"
-        ) from error
+        told = f"config.data.pattern = {pattern!r} is not a regular expression: {error}"
+        raise UserError(told) from error
     if compiled.groups != 2:
         raise UserError(
-            f"config.data.pattern = {pattern!r} has {compiled.groups} groups; it needs two, "
-            "for the number of the identity and that of the camera"
+            f"config.data.pattern = {pattern!r} has {compiled.groups} groups; it needs two, for "
+            "identity and camera"
         )
     return compiled
-
-
-def _parse(path: Path, root: Path, pattern: re.Pattern[str], cameras: range | None) -> Entry:
-    found = pattern.match(path.name)
-    try:
-        identity, camera = int(found[1]), int(found[2])
-    except (TypeError, ValueError):
-        raise UserError(
-            f"{path}: the name does not give two numbers, identity and camera, by the pattern "
-            f"{pattern.pattern!r}"
-        ) from None
-    if cameras is not None and identity != JUNK:
-        check_camera(path, camera, cameras)
-    return Entry(path, relative(path, root), identity, camera)

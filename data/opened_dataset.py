@@ -6,10 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from data.builder import Counts, Records, prepare
+from data.builder import Counts, prepare
 from data.catalog import builder_of, published_counts
-from data.counts import Difference, count, differences, likely_cause, table
+from data.counts import count, differences, likely_cause, table
 from data.dataset_spec import DatasetSpec
+from data.records import Records
 from dpeformer_jax.base.errors import UserError, some
 
 
@@ -17,15 +18,15 @@ class OpenedDataset:
     """The splits of one data set on disk.
 
     spec: the data set; title: its name in tables; published, found: counts by split, with damaged
-    files; splits: records by split; skipped: damaged files, each with what is wrong with it.
+    files; differences: between these; splits: records by split; skipped: the problem of each
+    damaged file.
     """
 
     def __init__(self, spec: DatasetSpec, data_dir: str, allow_other_counts: bool):
         """Opens the data set and prepares it if necessary.
 
-        Raises:
-            UserError: a file is missing or does not fit the layout; counts differ from the
-                published ones and may not; a split has no file that decodes.
+        Raises UserError where a file is missing or does not fit the layout, counts differ from the
+        published ones and may not, or a split has no file that decodes.
         """
         builder_class = builder_of(spec)
         self.spec = spec
@@ -35,10 +36,12 @@ class OpenedDataset:
         config = builder_class.configure(spec)
         listing = builder_class.listing(config)
         self.found = {split: count(items) for split, items in listing.items()}
+        self.differences = list(differences(self.published, self.found))
         if not allow_other_counts:
             self._refuse_other_counts()
         builder = prepare(builder_class, data_dir, config)
         self.skipped: dict[str, str] = dict(builder.info.metadata["skipped"])
+        self._problems = [f"{name} ({problem})" for name, problem in sorted(self.skipped.items())]
         for split in self.found:
             if not builder.info.splits[split].num_examples:
                 raise UserError(
@@ -46,11 +49,6 @@ class OpenedDataset:
                     f"{self.title} can be used: {some(self._problems)}"
                 )
         self.splits = {split: Records(builder, split) for split in self.found}
-
-    @property
-    def differences(self) -> list[Difference]:
-        """Returns the counts that differ from the published ones."""
-        return list(differences(self.published, self.found))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -68,8 +66,8 @@ class OpenedDataset:
     def provenance(self) -> dict[str, Any]:
         """Returns what eval.json says of the data."""
         told: dict[str, Any] = {"fingerprint": self.fingerprint}
-        if others := self.differences:
-            told["other_counts"] = [str(difference) for difference in others]
+        if self.differences:
+            told["other_counts"] = list(map(str, self.differences))
         if self.skipped:
             told["skipped"] = self._problems
         return told
@@ -91,7 +89,7 @@ class OpenedDataset:
     @property
     def trained_and_tested(self) -> list[int]:
         """Returns the identities of the training split that query or gallery show too."""
-        tested = [self.splits[split].identities for split in self.splits if split != "train"]
+        tested = [records.identities for split, records in self.splits.items() if split != "train"]
         if not self.one_numbering or not tested or "train" not in self.splits:
             return []
         return np.intersect1d(self.splits["train"].identities, np.concatenate(tested)).tolist()
@@ -114,10 +112,6 @@ class OpenedDataset:
         """Counts what a split holds without damaged files."""
         records = self.splits[split]
         return Counts(len(set(records.identities)), len(records), len(set(records.cameras)))
-
-    @property
-    def _problems(self) -> list[str]:
-        return [f"{name} ({problem})" for name, problem in sorted(self.skipped.items())]
 
     def _refuse_other_counts(self) -> None:
         if any(difference.certain for difference in self.differences):

@@ -14,8 +14,8 @@ import psutil
 from PIL import features
 from tqdm import tqdm
 
-from data.builder import Records
 from data.decoded import mapped
+from data.records import Records
 from data.sampling import sampling_plan
 from dpeformer_jax.base.interfaces import Camera
 from dpeformer_jax.base.pictures import decode
@@ -48,11 +48,7 @@ class Cameras(NamedTuple):
 
     @classmethod
     def of(cls, parts: Iterable[tuple[str, np.ndarray]]) -> "Cameras":
-        """Lists the cameras of parts of a split, sorted within a part.
-
-        Args:
-            parts: the name of the data set and the camera numbers [m] of each part.
-        """
+        """Lists the cameras of (name of the data set, camera numbers [m]), sorted in each part."""
         names, rows = [], []
         for name, numbers in parts:
             different, places = np.unique(numbers, return_inverse=True)
@@ -73,8 +69,7 @@ class Decoder:
 
 def fits_in_memory(images: int, image_size: tuple[int, int]) -> bool:
     """Tells whether that many decoded images take at most half of the free memory."""
-    height, width = image_size
-    needed = images * height * width * 3
+    needed = images * image_size[0] * image_size[1] * 3
     return needed <= SHARE_OF_MEMORY * psutil.virtual_memory().available
 
 
@@ -160,7 +155,4 @@ class TrainingSplit(Split):
 
     def plan(self, epoch: int) -> np.ndarray:
         """Returns the indices [S, P * K] of an epoch's batches; epochs count from 1."""
-        s = self._sampling
-        return sampling_plan(
-            self.labels, s.identities_per_batch, s.images_per_identity, s.seed, epoch
-        )
+        return sampling_plan(self.labels, **dataclasses.asdict(self._sampling), epoch=epoch)

@@ -13,10 +13,7 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
     """Yields the line number and the cells of each row of a comma-separated table.
 
     The first line names the columns, in any case and order, `columns` among them. Empty rows are
-    passed over.
-
-    Raises:
-        UserError: the file is missing, is not text or lacks a column.
+    passed over. Raises UserError where the file is missing, is not text or lacks a column.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -30,22 +27,20 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
     except (OSError, csv.Error) as error:
-        raise UserError(
-            f"{path} cannot be read as a table with the columns {','.join(columns)}: {error}"
-        ) from error
+        told = f"{path} cannot be read as a table with the columns {','.join(columns)}: {error}"
+        raise UserError(told) from error
 
 
 def read_list(path: Path) -> list[str]:
     """Returns the lines of a text file without the empty ones.
 
-    Raises:
-        UserError: the file is missing, is not text or is empty.
+    Raises UserError where the file is missing, is not text or is empty.
     """
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines()]
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-    lines = [line for line in lines if line]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     if not lines:
         raise UserError(f"{path} is empty")
     return lines
@@ -53,9 +48,8 @@ def read_list(path: Path) -> list[str]:
 
 def _check_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> None:
     if missing := [name for name in columns if name not in found]:
-        comma = (
-            "; separate them by commas" if len(found) == 1 and set(";\t") & set(found[0]) else ""
-        )
+        no_comma = len(found) == 1 and set(";\t") & set(found[0])
+        comma = "; separate them by commas" if no_comma else ""
         raise UserError(
             f"{path} has no column {', '.join(missing)}: its first line must name "
             f"{','.join(columns)} and reads {','.join(found) or 'nothing'}{comma}"

@@ -1,58 +1,46 @@
 """Examines the data sets of a config and compares them with the published counts."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from itertools import combinations
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import combinations, product
+from os.path import basename
 from typing import Any
 
 import numpy as np
 from tqdm import tqdm
 
-from data.builder import Counts, Records
+from data.builder import Counts
 from data.counts import COLUMNS, table
 from data.dataset import cameras_of, check_test, check_training, specs_of
+from data.dataset_spec import DataSettings
 from data.opened_dataset import OpenedDataset
-from data.settings import DataSettings
+from data.records import Records
 from dpeformer_jax.base.errors import UserError, some
 from dpeformer_jax.base.pictures import size_of
 
 Report = dict[str, Any]
+Sets = Sequence[OpenedDataset]
 
 NO_IMAGE = "no image of the identity in the gallery"
 SAME_CAMERA = "camera rule: all gallery images of the identity are from the query's own camera"
 
 
 def verify(settings: DataSettings, tests: Sequence[str], identities_per_batch: int) -> Report:
-    """Examines every image of the training and test sets.
+    """Examines every image of the training and test sets of `config.data` and `config.eval`.
 
-    Args:
-        settings: `config.data`.
-        tests: `config.eval.datasets`.
-        identities_per_batch: P of the P x K batches of training.
-
-    Returns:
-        {"datasets": [one report a data set], "problems": [one sentence for each thing that makes
-        scores wrong]}.
-
-    Raises:
-        UserError: a data set cannot be read at all.
+    Returns {"datasets": one report a data set, "problems": one sentence for each thing that makes
+    scores wrong}. Raises UserError where a data set cannot be read at all.
     """
     training, testing = specs_of(settings, tests)
     sets = {
         spec: OpenedDataset(spec, settings.data_dir, allow_other_counts=True)
         for spec in dict.fromkeys([*training, *testing])
     }
-    trained = [sets[spec] for spec in training]
-    tested = [sets[spec] for spec in testing]
-    reports = [examine(opened) for opened in sets.values()]
-    problems = [p for opened in sets.values() for p in _own_problems(opened, settings)]
+    trained, tested = ([sets[spec] for spec in specs] for specs in (training, testing))
+    problems = [problem for opened in sets.values() for problem in _own(opened, settings)]
     problems += _refused(trained, tested, identities_per_batch)
-    for opened in trained:
-        for other in tested:
-            problems += _shared_images(opened, other, ("query", "gallery"))
-    for opened, other in combinations(trained, 2):
-        problems += _shared_images(opened, other, ("train",))
-    return {"datasets": reports, "problems": problems}
+    problems += _shared_images(trained, tested)
+    return {"datasets": [examine(opened) for opened in sets.values()], "problems": problems}
 
 
 def examine(opened: OpenedDataset) -> Report:
@@ -69,7 +57,7 @@ def examine(opened: OpenedDataset) -> Report:
         "splits": {split: _describe(split, records) for split, records in splits.items()},
         "same_bytes_within": {split: _repeats(records) for split, records in splits.items()},
         "same_bytes_across": _across(splits, lambda records: records.digests),
-        "same_names_across": _across(splits, _base_names),
+        "same_names_across": _across(splits, lambda records: map(basename, records.paths)),
         "one_camera": _one_camera(splits),
         "training_identities_in_test": opened.trained_and_tested,
     }
@@ -81,27 +69,17 @@ def examine(opened: OpenedDataset) -> Report:
 def as_text(report: Report) -> str:
     """Formats the report for people."""
     sections = [_section(part) for part in report["datasets"]]
-    problems = report["problems"]
-    closing = "\n".join(f"problem: {problem}" for problem in problems) or "no problem found"
-    return "\n\n".join([*sections, closing])
+    problems = [f"problem: {problem}" for problem in report["problems"]] or ["no problem found"]
+    return "\n\n".join([*sections, "\n".join(problems)])
 
 
 def _describe(split: str, records: Records) -> Report:
     bar = tqdm(range(len(records)), desc=f"sizes of {split}", unit="image", disable=None)
-    sizes = [size_of(records.encoded(index)) for index in bar]
-    widths, heights = zip(*sizes, strict=True)
+    widths, heights = np.array([size_of(records.encoded(index)) for index in bar]).T
+    images = np.unique(records.identities, return_counts=True)[1]
     return {
-        "images_per_identity": _spread(np.unique(records.identities, return_counts=True)[1]),
-        "height": _spread(heights),
-        "width": _spread(widths),
-    }
-
-
-def _spread(numbers: Sequence[int] | np.ndarray) -> dict[str, float]:
-    return {
-        "min": int(np.min(numbers)),
-        "median": float(np.median(numbers)),
-        "max": int(np.max(numbers)),
+        name: {"min": int(of.min()), "median": float(np.median(of)), "max": int(of.max())}
+        for name, of in (("images_per_identity", images), ("height", heights), ("width", widths))
     }
 
 
@@ -115,7 +93,7 @@ def _repeats(records: Records) -> list[str]:
     ]
 
 
-def _across(splits: dict[str, Records], key: Callable[[Records], list]) -> dict[str, list[str]]:
+def _across(splits: dict[str, Records], key: Callable[[Records], Iterable]) -> dict[str, list[str]]:
     """Lists, for each pair of splits, the files of the first whose `key` is in the second too."""
     found = {}
     for one, other in combinations(splits, 2):
@@ -126,10 +104,6 @@ def _across(splits: dict[str, Records], key: Callable[[Records], list]) -> dict[
             if k in known
         ]
     return found
-
-
-def _base_names(records: Records) -> list[str]:
-    return [path.rsplit("/", 1)[-1] for path in records.paths]
 
 
 def _one_camera(splits: dict[str, Records]) -> dict[str, list[int]]:
@@ -156,7 +130,7 @@ def _queries(query: Records, gallery: Records) -> Report:
     return {"images": len(query), "used": len(query) - len(unmatched), "without_match": unmatched}
 
 
-def _own_problems(opened: OpenedDataset, settings: DataSettings) -> Iterator[str]:
+def _own(opened: OpenedDataset, settings: DataSettings) -> Iterator[str]:
     """Yields the problems of one data set by itself."""
     name = opened.title
     certain = [difference for difference in opened.differences if difference.certain]
@@ -168,9 +142,7 @@ def _own_problems(opened: OpenedDataset, settings: DataSettings) -> Iterator[str
         yield f"{name}: {len(both)} identities are in training and in test: {some(both)}"
 
 
-def _refused(
-    trained: Sequence[OpenedDataset], tested: Sequence[OpenedDataset], identities_per_batch: int
-) -> Iterator[str]:
+def _refused(trained: Sets, tested: Sets, identities_per_batch: int) -> Iterator[str]:
     """Yields the errors that training and scoring would stop with."""
     for opened in trained:
         if "train" in opened.splits:
@@ -186,18 +158,18 @@ def _refused(
                 yield f"{opened.title}: {error}"
 
 
-def _shared_images(
-    trained: OpenedDataset, other: OpenedDataset, splits: Sequence[str]
-) -> Iterator[str]:
-    """Yields how many images of `other` the training split of `trained` holds byte for byte."""
-    known = set(trained.splits["train"].digests) if "train" in trained.splits else set()
-    for split in splits:
-        digests = other.splits[split].digests if split in other.splits else []
-        if shared := sum(digest in known for digest in digests):
-            yield (
-                f"{shared} images of {other.title}'s {split} are byte for byte in the training "
-                f"split of {trained.title}"
-            )
+def _shared_images(trained: Sets, tested: Sets) -> Iterator[str]:
+    """Yields how many images of a test set or another training set a training split holds too."""
+    pairs = list(product(trained, tested, ("query", "gallery")))
+    pairs += [(*pair, "train") for pair in combinations(trained, 2)]
+    for opened, other, split in pairs:
+        if "train" in opened.splits and split in other.splits:
+            known = set(opened.splits["train"].digests)
+            if shared := sum(digest in known for digest in other.splits[split].digests):
+                yield (
+                    f"{shared} images of {other.title}'s {split} are byte for byte in the training "
+                    f"split of {opened.title}"
+                )
 
 
 def _section(report: Report) -> str:
@@ -221,9 +193,9 @@ def _section(report: Report) -> str:
         ("file name also in the other split", "same_names_across"),
         ("identities seen by one camera only", "one_camera"),
     ):
-        numbers = "; ".join(f"{where} {len(found)}" for where, found in report[key].items())
-        lines.append(f"{title}: {numbers}")
-        lines += [f"  {where}: {some(found)}" for where, found in report[key].items() if found]
+        listed = report[key].items()
+        lines.append(f"{title}: " + "; ".join(f"{where} {len(of)}" for where, of in listed))
+        lines += [f"  {where}: {some(of)}" for where, of in listed if of]
     both = report["training_identities_in_test"]
     lines.append(f"identities in training and in test: {len(both)}")
     if "queries" in report:

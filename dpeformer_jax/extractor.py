@@ -1,7 +1,7 @@
 """A trained checkpoint as a function from pictures to features."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.interfaces import Images
 from dpeformer_jax.base.pictures import PictureError, decode
 from dpeformer_jax.checkpoint.weights import load_weights
 from dpeformer_jax.features import FeaturePass, Features
@@ -35,7 +36,7 @@ class Extractor:
     """
 
     def __init__(self, variables: dict[str, Any], spec: NetworkSpec, batch_size: int = 8):
-        """Takes "params" and "batch_stats" of the network that the spec defines."""
+        """Takes the weights ("params" and "batch_stats") of the network that the spec defines."""
         if batch_size < 1:
             raise UserError(f"batch_size = {batch_size} must be at least 1")
         self.spec = spec
@@ -87,7 +88,8 @@ class Extractor:
             )
         if images.size and not np.abs(images).max() <= 1.001:  # refuses NaN too
             raise ValueError("images must lie in -1..1: (pixel / 255 - 0.5) / 0.5")
-        return self._of(_Normalized(images.astype(np.float32, copy=False)), camera_rows)
+        images = images.astype(np.float32, copy=False)
+        return self._of(_Loaded(len(images), images.__getitem__), camera_rows)
 
     def __call__(
         self, images: Sequence[Picture], camera_rows: Sequence[int] | None = None
@@ -101,9 +103,16 @@ class Extractor:
         """
         if isinstance(images, str | Path) or getattr(images, "ndim", 4) in (2, 3):
             raise ValueError("expected a list of pictures, for one picture too")
-        return self._of(_Pictures(list(images), self.spec.image_size), camera_rows)
+        pictures, size = list(images), self.spec.image_size
 
-    def _of(self, images: Any, camera_rows: Sequence[int] | None) -> Features:
+        def load(row: np.ndarray) -> np.ndarray:
+            different, places = np.unique(row, return_inverse=True)  # padding repeats the last one
+            pixels = [_decoded(pictures[index], size) for index in different]
+            return np.array(pixels, np.uint8).reshape(-1, *size, 3)[places]
+
+        return self._of(_Loaded(len(pictures), load), camera_rows)
+
+    def _of(self, images: Images, camera_rows: Sequence[int] | None) -> Features:
         return self._pass(self._variables, images, self._checked(camera_rows, len(images)))
 
     def _checked(self, camera_rows: Sequence[int] | None, count: int) -> np.ndarray:
@@ -122,38 +131,23 @@ class Extractor:
         return rows.astype(np.int32)
 
 
-class _Normalized:
-    """Pictures that are normalised already: [M, H, W, 3] float32."""
+class _Loaded:
+    """So many pictures, of which `load(row)` gives those at the indices [B]."""
 
-    def __init__(self, images: np.ndarray):
-        self._images = images
-
-    def __len__(self) -> int:
-        return len(self._images)
-
-    def batches(self, plan: np.ndarray) -> Iterator[np.ndarray]:
-        return (self._images[row] for row in plan)
-
-
-class _Pictures:
-    """Files and arrays, decoded when their batch comes."""
-
-    def __init__(self, pictures: list[Picture], size: tuple[int, int]):
-        self._pictures, self._size = pictures, size
+    def __init__(self, count: int, load: Callable[[np.ndarray], np.ndarray]):
+        self._count, self._load = count, load
 
     def __len__(self) -> int:
-        return len(self._pictures)
+        return self._count
 
     def batches(self, plan: np.ndarray) -> Iterator[np.ndarray]:
-        for row in plan:
-            different, places = np.unique(row, return_inverse=True)  # padding repeats the last one
-            pixels = [self._decoded(self._pictures[index]) for index in different]
-            yield np.array(pixels, np.uint8).reshape(-1, *self._size, 3)[places]
+        return map(self._load, plan)
 
-    def _decoded(self, picture: Picture) -> np.ndarray:
-        try:
-            return decode(picture, self._size)
-        except PictureError as error:
-            if isinstance(picture, str | Path):
-                raise ValueError(f"{picture} cannot be read as a picture: {error}") from error
-            raise
+
+def _decoded(picture: Picture, size: tuple[int, int]) -> np.ndarray:
+    try:
+        return decode(picture, size)
+    except PictureError as error:
+        if isinstance(picture, str | Path):
+            raise ValueError(f"{picture} cannot be read as a picture: {error}") from error
+        raise

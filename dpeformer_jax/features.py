@@ -11,7 +11,6 @@ from jax.sharding import Mesh
 from tqdm import tqdm
 
 from dpeformer_jax.base.interfaces import Images
-from dpeformer_jax.model.outputs import Outputs
 from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
 from dpeformer_jax.runtime.devices import own_places, prefetch, replicated
 
@@ -36,11 +35,9 @@ class FeaturePass:
         flip: bool = False,
         alone: bool = False,
     ):
-        """Compiles nothing yet.
+        """Takes a network and the mesh whose devices share a batch; compiles nothing yet.
 
         Args:
-            network: see model/families.py.
-            mesh: whose devices share a batch.
             batch_size: images a batch; rounded up to a multiple of the devices.
             flip: averages the features of a picture and of its mirror image.
             alone: computes a picture as a batch of its own where the network would mix a batch.
@@ -87,10 +84,9 @@ class FeaturePass:
         names: Sequence[str] | None = None,
         title: str = "",
     ) -> Features:
-        """Returns the named features [M, F] in host memory, all of them without `names`.
+        """Returns the named features [M, F] in host memory, all without `names`; see `batches`.
 
-        SELECTED is one of the names where the network chooses patches. No other feature leaves
-        the devices. Further arguments: see `batches`.
+        SELECTED is one of the names where the network chooses patches.
         """
         found: list[Features] = []
         waiting = None  # fetched after the next batch is dispatched
@@ -126,19 +122,16 @@ def at_unit_length(features: Features) -> Features:
 def _forward(network: nn.Module, flip: bool, alone: bool):
     """Returns fn(variables, image [B, H, W, 3], camera_row [B]) -> features by name."""
 
-    def named(outputs: Outputs) -> dict[str, jax.Array]:
-        chosen = {} if outputs.selection is None else {SELECTED: outputs.selection.kept}
-        return {**outputs.features, **chosen}
-
     def forward(variables: Any, image: jax.Array, camera_row: jax.Array) -> dict[str, jax.Array]:
         if image.dtype == jnp.uint8:
             image = normalize_pixels(from_uint8(image))
         outputs = network.apply(variables, image, camera_row)
+        features = outputs.features
         if flip:
             mirrored = network.apply(variables, image[:, :, ::-1], camera_row).features
-            average = {name: (x + mirrored[name]) / 2 for name, x in outputs.features.items()}
-            outputs = outputs.replace(features=average)
-        return named(outputs)
+            features = {name: (x + mirrored[name]) / 2 for name, x in features.items()}
+        chosen = {} if outputs.selection is None else {SELECTED: outputs.selection.kept}
+        return {**features, **chosen}
 
     def one(variables: Any, image: jax.Array, camera_row: jax.Array) -> dict[str, jax.Array]:
         found = forward(variables, image[None], camera_row[None])

@@ -13,7 +13,7 @@ from PIL import Image
 
 from data.builder import Counts, prepare
 from data.builders.rendered_reid import RenderedConfig, RenderedReid
-from data.settings import DataSettings
+from data.dataset_spec import DataSettings
 from dpeformer_jax.base.command import LOGGERS
 
 MARKET = {

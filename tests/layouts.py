@@ -11,8 +11,7 @@ import pytest
 from PIL import Image
 
 from data.catalog import builder_of
-from data.dataset_spec import DatasetSpec
-from data.settings import DataSettings
+from data.dataset_spec import DatasetSpec, DataSettings
 from dpeformer_jax.base.errors import UserError
 
 DUKE = """

@@ -11,15 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data.builder import SPLITS, Records, prepare
+from data.builder import SPLITS, prepare
 from data.builders.reid_folder import ReidFolder
 from data.dataset_spec import DatasetSpec
+from data.records import Records
 
 LOAD = """
 import json, sys
 from data.dataset import load_dataset
 from data.pipeline import Sampling
-from data.settings import DataSettings
+from data.dataset_spec import DataSettings
 settings = DataSettings(builder="reid_folder", root=sys.argv[1])
 train = load_dataset(settings, (), Sampling(2, 2, 0)).train
 batches = list(train.batches(train.plan(1)))

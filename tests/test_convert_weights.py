@@ -20,7 +20,7 @@ import convert_weights
 from dpeformer_jax import Extractor
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.checkpoint.weights import load_weights, save_weights
-from dpeformer_jax.conversion import formats, incoming, mapping, names
+from dpeformer_jax.conversion import exchange, formats, mapping, names
 from dpeformer_jax.model.families import shapes_of
 from dpeformer_jax.model.spec import PRESETS
 from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
@@ -168,7 +168,7 @@ def test_googles_layout_becomes_what_timm_makes_of_it(torch, timm, save, convert
 @pytest.mark.parametrize("jigsaw", [True, False])
 def test_transreid_takes_the_block_that_was_trained(torch, save, convert, tmp_path, jigsaw):
     spec = toy_weights((256, 128), stride=12, sie_rows=6).spec
-    state = random_state(names.timm(VARIANTS["mu"], "base.", sides=True), spec)
+    state = random_state(names.timm(VARIANTS["mu"], "base.", sie=True), spec)
     state |= {"classifier.weight": np.ones((5, 32)), "bottleneck.running_mean": np.ones(32)}
     last = {name for name in state if name.startswith(("base.blocks.1.", "base.norm."))}
     if jigsaw:  # a copy of the last block and norm, which the program trains in their place
@@ -411,7 +411,7 @@ def test_an_interrupted_conversion_leaves_what_was_there(mu, save, convert, tmp_
         save_weights(folder, weights)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(incoming, "save_weights", interrupted)
+    monkeypatch.setattr(exchange, "save_weights", interrupted)
     with pytest.raises(SystemExit) as stopped:
         convert(source, target, "--overwrite")
     assert stopped.value.code == 128 + signal.SIGINT
@@ -471,7 +471,7 @@ def test_the_large_networks_shapes_fit(torch, timm, name):
             for key, value in timm.create_model(name, pretrained=False).state_dict().items()
         }
     theirs = {key: np.broadcast_to(np.float32(0.5), shape) for key, shape in shapes.items()}
-    spec = incoming.convert(theirs, "timm", None, print).spec
+    spec = exchange.convert(theirs, "timm", None, print).spec
     assert spec.variant == "l16" and spec.image_size[0] == int(name[-3:])
 
 

@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from configs.default import get_config
-from data.builder import Records
 from data.builders.rendered_reid import RenderedReid
 from data.dataset import check_test, check_training, load_dataset, specs_of
+from data.dataset_spec import DataSettings
 from data.pipeline import Sampling
-from data.settings import DataSettings
+from data.records import Records
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.pictures import decode
 

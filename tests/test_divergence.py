@@ -7,7 +7,7 @@ import pytest
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.training.divergence import refuse_nonfinite, skip_nonfinite
-from dpeformer_jax.training.state import TrainState
+from dpeformer_jax.training.experiment import TrainState
 
 
 def state(step, value):

@@ -5,14 +5,15 @@ import json
 import pytest
 from toy import ToyImages, toy_spec, toy_tests, toy_variables
 
+from dpeformer_jax.base import interfaces
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.base.interfaces import TestSet
 from dpeformer_jax.features import FeaturePass
 from dpeformer_jax.model.families import build_network
 from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.report import table
-from dpeformer_jax.retrieval.rerank import Rerank
 from dpeformer_jax.runtime.devices import data_mesh
+
+FEW = {"k1": 5, "k2": 3}
 
 
 def scored(spec, test_sets, rerank=None, **options):
@@ -23,7 +24,7 @@ def scored(spec, test_sets, rerank=None, **options):
 def test_a_set_scored_against_itself_from_other_cameras_is_perfect():
     query, gallery = ToyImages(), ToyImages()
     gallery.cameras = gallery.cameras + 5
-    result = scored(toy_spec(), [TestSet("toy", query, gallery)])["datasets"]["toy"]
+    result = scored(toy_spec(), [interfaces.TestSet("toy", query, gallery)])["datasets"]["toy"]
     assert result["queries_used"] == 24 and result["queries_skipped"] == 0
     assert result["concat"]["rank1"] == 1.0
 
@@ -31,10 +32,10 @@ def test_a_set_scored_against_itself_from_other_cameras_is_perfect():
 def test_reranked_scores_stand_beside_the_plain_ones():
     plain, both, only_original = (
         scored(toy_spec(), toy_tests(), rerank)
-        for rerank in (None, Rerank(5, 3), Rerank(5, 3, weight=1))
+        for rerank in (None, {**FEW, "weight": 0.3}, {**FEW, "weight": 1})
     )
     settings = [report["settings"]["rerank"] for report in (plain, both)]
-    assert settings == [None, {"k1": 5, "k2": 3, "weight": 0.3}]
+    assert settings == [None, {**FEW, "weight": 0.3}]
     plain, reranked, original = (r["datasets"]["toy"] for r in (plain, both, only_original))
     names = ("holistic", "parts", "concat")
     assert reranked.keys() == plain.keys() | {f"{name}_reranked" for name in names}
@@ -59,7 +60,7 @@ def test_cameras_are_known_by_name_and_not_by_their_number():
         query, gallery = ToyImages(seed=1), ToyImages(seed=2)
         query.camera_names = names
         with pytest.raises(UserError, match=f"toy 2, toy 1.*{told}.*config.model.sie"):
-            scored(spec, [TestSet("toy", query, gallery)])
+            scored(spec, [interfaces.TestSet("toy", query, gallery)])
 
 
 def test_the_order_in_which_a_test_set_names_its_cameras_does_not_matter():

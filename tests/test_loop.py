@@ -25,8 +25,8 @@ from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.report import write_report
 from dpeformer_jax.runtime.devices import data_mesh
 from dpeformer_jax.training import loop
+from dpeformer_jax.training.experiment import TrainState
 from dpeformer_jax.training.optim import LearningRates
-from dpeformer_jax.training.state import TrainState
 from dpeformer_jax.training.step import Resident
 
 RATES = LearningRates(1e-3, 1e-3)

@@ -3,10 +3,10 @@
 import jax
 import numpy as np
 import pytest
-from tests.parity import released
-from tests.parity.released import golden
 
 from dpeformer_jax.training import memory
+from tests.parity import released
+from tests.parity.released import golden
 
 LABELS = {
     "each once": [3, 1, 0, 2],

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from tests.parity.released import golden
 
 from dpeformer_jax.features import unit_length
 from dpeformer_jax.retrieval import metrics
 from dpeformer_jax.retrieval.metrics import Labels
+from tests.parity.released import golden
 
 
 def one_query(distances, identities, cameras):

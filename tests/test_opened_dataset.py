@@ -15,9 +15,8 @@ import layouts
 import pytest
 
 from data.builders.reid_folder import ReidFolder
-from data.dataset_spec import DatasetSpec
+from data.dataset_spec import DatasetSpec, DataSettings
 from data.opened_dataset import OpenedDataset
-from data.settings import DataSettings
 from dpeformer_jax.base.errors import UserError
 
 ROOT = Path(__file__).parents[1]

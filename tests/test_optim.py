@@ -4,9 +4,9 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from tests.parity.released import golden
 
 from dpeformer_jax.training.optim import LearningRates, Schedule, optimizer
+from tests.parity.released import golden
 
 
 def test_120_learning_rates_equal_the_released_program():

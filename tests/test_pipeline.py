@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from absl import flags
 
-from data.builder import Records, prepare
+from data.builder import prepare
 from data.builders.reid_folder import ReidFolder
 from data.dataset_spec import DatasetSpec
 from data.pipeline import Cameras, Loading, Sampling, Split, TrainingSplit, fits_in_memory
+from data.records import Records
 from data.sampling import sampling_plan
 from dpeformer_jax.base.pictures import decode
 

@@ -4,12 +4,12 @@ import os
 
 import pytest
 
-from data.builder import Records, prepare
+from data.builder import prepare
 from data.builders.reid_folder import ReidFolder
-from data.dataset_spec import DatasetSpec
+from data.dataset_spec import DatasetSpec, DataSettings
 from data.listing import MARKET_FOLDERS as FOLDERS
 from data.listing import market_layout
-from data.settings import DataSettings
+from data.records import Records
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.pictures import decode
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data.builder import SPLITS, Records, prepare
+from data.builder import SPLITS, prepare
 from data.builders.rendered_reid import RenderedReid, _take, plan_shots
-from data.settings import DataSettings
+from data.dataset_spec import DataSettings
+from data.records import Records
 
 OCCLUDED_DUKE = {"train": (702, 15618), "query": (519, 2210), "gallery": (1110, 17661)}
 SMALL = {"train": (96, 1536), "query": (48, 144), "gallery": (72, 576)}

@@ -4,12 +4,12 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from tests.parity.released import golden
 
 from dpeformer_jax.features import unit_length
 from dpeformer_jax.retrieval import metrics
 from dpeformer_jax.retrieval import rerank as module
 from dpeformer_jax.retrieval.rerank import rerank
+from tests.parity.released import golden
 
 
 def crowd(images=40, identities=5, seed=0):

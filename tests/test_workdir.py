@@ -1,7 +1,12 @@
-"""A workdir belongs to one config and one set of data, wherever these lie."""
+"""A workdir belongs to one config, one set of data and one training at a time.
+
+tests/test_interruption.py shows that the lock holds between processes.
+"""
 
 import json
 import os
+import socket
+from pathlib import Path
 
 import pytest
 
@@ -9,7 +14,14 @@ from configs import quickstart
 from configs.fields import flatten
 from configs.record import FREE, check_config, write_config
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.training.workdir import check_data, record_data, refuse_unwritable
+from dpeformer_jax.training.workdir import (
+    HOLDER,
+    check_data,
+    held,
+    record_data,
+    refuse_held,
+    refuse_unwritable,
+)
 
 
 def started(workdir, config):
@@ -142,3 +154,32 @@ def test_data_may_move_and_change_their_names(tmp_path):
     moved = trained_on(mine="f0", others="f1")
     moved["occluders"] = "96 cut-outs from /moved/bank.npz, fingerprint b0"
     check_data(tmp_path, moved)
+
+
+def test_a_held_folder_is_refused_with_its_holder(tmp_path):
+    told = f"in use by process {os.getpid()} on host {socket.gethostname()}"
+    with held(tmp_path):
+        with pytest.raises(UserError, match=told):
+            refuse_held(tmp_path)
+        with pytest.raises(UserError, match=told), held(tmp_path):
+            pass
+        assert (tmp_path / HOLDER).exists()
+    refuse_held(tmp_path)
+    assert not (tmp_path / HOLDER).exists()
+
+
+def test_what_a_killed_holder_leaves_is_taken_over_and_said(tmp_path, caplog):
+    (tmp_path / "lock").touch()
+    (tmp_path / HOLDER).write_text(json.dumps({"host": "node7", "pid": 12}))
+    with held(tmp_path):
+        assert "from process 12 on host node7, which ended" in caplog.text
+
+
+def test_asking_leaves_no_trace(tmp_path):
+    refuse_held(tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_file_system_that_takes_no_folders_is_an_error():
+    with pytest.raises(UserError, match="cannot be written"), held(Path("/proc/sys/run")):
+        pass

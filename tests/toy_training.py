@@ -22,8 +22,8 @@ from dpeformer_jax.base.command import log_to_stderr, one_paragraph
 from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.report import write_report
 from dpeformer_jax.runtime.processes import failing_together, join_processes
-from dpeformer_jax.training.lock import held
 from dpeformer_jax.training.loop import train
+from dpeformer_jax.training.workdir import held
 
 
 class RecordedImages(ToyImages):

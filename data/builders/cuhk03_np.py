@@ -33,16 +33,8 @@ class CUHK03NP(MarketBuilder):
     CAMERAS = range(1, 3)
     VARIANTS = ("detected", "labeled")
     PUBLISHED = {
-        "detected": {
-            "train": Counts(767, 7365, 2),
-            "query": QUERY,
-            "gallery": Counts(700, 5332),
-        },
-        "labeled": {
-            "train": Counts(767, 7368, 2),
-            "query": QUERY,
-            "gallery": Counts(700, 5328),
-        },
+        "detected": {"train": Counts(767, 7365, 2), "query": QUERY, "gallery": Counts(700, 5332)},
+        "labeled": {"train": Counts(767, 7368, 2), "query": QUERY, "gallery": Counts(700, 5328)},
     }
 
     @classmethod

@@ -2,7 +2,7 @@
 
 from data.builder import Counts, MarketBuilder
 from data.dataset_spec import DatasetSpec
-from data.listing import Entry, Listing, folder_in, images_in, parse
+from data.listing import Listing, folder_in, images_in, parse
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.protocol import JUNK
 
@@ -51,17 +51,13 @@ class Market1501(MarketBuilder):
         splits = super().scan(spec)
         if cls.variant_of(spec) == "500k":
             files = images_in(folder_in(spec.folder, "images"))
-            splits["gallery"] += _distractors(parse(files, spec.folder, cls.PATTERN, cls.CAMERAS))
+            entries = parse(files, spec.folder, cls.PATTERN, cls.CAMERAS)
+            distractors = [entry for entry in entries if entry.identity != JUNK]
+            for entry in distractors:
+                if entry.identity != DISTRACTOR:
+                    raise UserError(
+                        f"{entry.path} is among the distractors, but its name gives identity "
+                        f"{entry.identity}; distractors are 0000_c..."
+                    )
+            splits["gallery"] += distractors
         return splits
-
-
-def _distractors(entries: list[Entry]) -> list[Entry]:
-    """Returns the entries without junk; raises UserError where one shows a person."""
-    entries = [entry for entry in entries if entry.identity != JUNK]
-    for entry in entries:
-        if entry.identity != DISTRACTOR:
-            raise UserError(
-                f"{entry.path} is among the distractors, but its name gives identity "
-                f"{entry.identity}; distractors are 0000_c..."
-            )
-    return entries

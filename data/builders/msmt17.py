@@ -1,5 +1,6 @@
 """MSMT17, versions 1 and 2."""
 
+from itertools import pairwise
 from pathlib import Path
 
 from data.builder import Counts, FolderBuilder
@@ -13,7 +14,9 @@ FOLDERS = {
     "v1": {"train": "train", "test": "test"},
     "v2": {"train": "mask_train_v2", "test": "mask_test_v2"},
 }
-TRAIN, QUERY, GALLERY = Counts(1041, 32621, 15), Counts(3060, 11659, 15), Counts(3060, 82161, 15)
+TEST = {"query": Counts(3060, 11659, 15), "gallery": Counts(3060, 82161, 15)}
+WHOLE = {"train": Counts(1041, 32621, 15)} | TEST
+WITHOUT_VAL = {"train": Counts(1041, 30248, 15, certain=False)} | TEST
 
 
 class MSMT17(FolderBuilder):
@@ -47,19 +50,10 @@ class MSMT17(FolderBuilder):
     VARIANTS = ("v1", "v2", "v1_without_val", "v2_without_val")
     ONE_NUMBERING = False
     PUBLISHED = {
-        "v1": {"train": TRAIN, "query": QUERY, "gallery": GALLERY},
-        "v1_without_val": {
-            "train": Counts(1041, 30248, 15, certain=False),
-            "query": QUERY,
-            "gallery": GALLERY,
-        },
-    } | {
-        f"v2{rest}": {
-            "train": Counts(1041, images, 15, certain=False),
-            "query": QUERY._replace(certain=False),
-            "gallery": GALLERY._replace(certain=False),
-        }
-        for rest, images in (("", 32621), ("_without_val", 30248))
+        "v1": WHOLE,
+        "v1_without_val": WITHOUT_VAL,
+        "v2": {split: counts._replace(certain=False) for split, counts in WHOLE.items()},
+        "v2_without_val": {s: counts._replace(certain=False) for s, counts in WITHOUT_VAL.items()},
     }
 
     @classmethod
@@ -81,18 +75,12 @@ class MSMT17(FolderBuilder):
 
 def _listed(root: Path, lists: list[str], folder: Path) -> list[Entry]:
     """Returns the images in `folder` that some lists of `root` name, sorted by name."""
-    entries = sorted(
-        (entry for name in lists for entry in _of_list(root / name, folder)),
-        key=lambda entry: entry.name,
-    )
-    for entry, following in zip(entries, entries[1:], strict=False):
+    lines = [(root / name, line) for name in lists for line in read_list(root / name)]
+    entries = sorted((_entry(*line, folder) for line in lines), key=lambda entry: entry.name)
+    for entry, following in pairwise(entries):
         if entry.name == following.name:
             raise UserError(f"{root}: {entry.name} is listed twice in {' and '.join(lists)}")
     return entries
-
-
-def _of_list(path: Path, folder: Path) -> list[Entry]:
-    return [_entry(path, line, folder) for line in read_list(path)]
 
 
 def _entry(path: Path, line: str, folder: Path) -> Entry:
@@ -101,8 +89,8 @@ def _entry(path: Path, line: str, folder: Path) -> Entry:
         number, camera = int(identity), int(name.rsplit("/", 1)[-1].split("_")[2]) - 1
     except (ValueError, IndexError):
         raise UserError(
-            f"{path}: the line {line!r} must be a path and an identity; the path's base name has "
-            "the camera as third field"
+            f"{path}: the line {line!r} must be a path, whose base name has the camera as third "
+            "field, and an identity"
         ) from None
     check_camera(f"{path}: {name}", camera, CAMERAS)
     return Entry(folder / name, f"{folder.name}/{name}", number, camera)

@@ -1,5 +1,6 @@
 """Occluded-Duke: its own folder, or DukeMTMC-reID with the authors' three lists."""
 
+from itertools import pairwise
 from pathlib import Path
 
 from data.builder import Counts, MarketBuilder
@@ -53,28 +54,21 @@ class OccludedDuke(MarketBuilder):
 
     @classmethod
     def scan(cls, spec: DatasetSpec) -> Listing:
-        lists = _lists_in(spec.folder)
-        return super().scan(spec) if lists is None else cls._listed(spec.folder, lists)
-
-    @classmethod
-    def _listed(cls, root: Path, lists: Path) -> Listing:
-        """Returns the splits of the lists, named as in the folder of Occluded-Duke."""
+        root = spec.folder
+        lists = next((f for f in (root, root / "Occluded_Duke") if any(f.glob("*.list"))), None)
+        if lists is None:
+            return super().scan(spec)
         known = {
             split: {
-                entry.path.name: entry
-                for entry in parse(images_in(folder), root, cls.PATTERN, cls.CAMERAS)
+                e.path.name: e for e in parse(images_in(folder), root, cls.PATTERN, cls.CAMERAS)
             }
             for split, folder in folders_in(root, MARKET_FOLDERS).items()
         }
         return {split: _found(root, lists, split, known) for split in known}
 
 
-def _lists_in(root: Path) -> Path | None:
-    return next((f for f in (root, root / "Occluded_Duke") if any(f.glob("*.list"))), None)
-
-
 def _found(root: Path, lists: Path, split: str, known: dict[str, dict[str, Entry]]) -> list[Entry]:
-    """Returns the files that the list of a split names."""
+    """Returns the files that the list of a split names, named as in the folder of Occluded-Duke."""
     path, sought = lists / f"{split}.list", [name for name in SOUGHT_IN[split] if name in known]
     entries = []
     for name in _names(path):
@@ -88,6 +82,6 @@ def _found(root: Path, lists: Path, split: str, known: dict[str, dict[str, Entry
 
 def _names(path: Path) -> list[str]:
     names = sorted(line.rsplit("/", 1)[-1] for line in read_list(path))
-    if repeated := [a for a, b in zip(names, names[1:], strict=False) if a == b]:
+    if repeated := [a for a, b in pairwise(names) if a == b]:
         raise UserError(f"{path} names {repeated[0]} twice")
     return names

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data.builder import Counts, FolderBuilder
 from data.dataset_spec import DatasetSpec
-from data.listing import Entry, Listing, folder_in, folders_in, images_of_people, relative
+from data.listing import Entry, Listing, folder_in, folders_in, images_of_people
 from dpeformer_jax.base.errors import UserError
 
 OCCLUDED, WHOLE = "occluded_body_images", "whole_body_images"
@@ -65,4 +65,5 @@ def _entries(root: Path, half: Path, kind: str) -> Iterator[Entry]:
     for path in images_of_people(folder_in(half, kind)):
         if not path.parent.name.isdecimal():
             raise UserError(f"{path.parent}: the folder's name is not the number of an identity")
-        yield Entry(path, relative(path, root), int(path.parent.name), CAMERA_OF[kind])
+        name = path.relative_to(root).as_posix()
+        yield Entry(path, name, int(path.parent.name), CAMERA_OF[kind])

@@ -39,11 +39,10 @@ class ReidCsv(FolderBuilder):
         splits: Listing = defaultdict(list)
         first_row: dict[Path, int] = {}
         for line, row in read_table(table, COLUMNS):
-            split, entry = _entry(table, line, row)
+            where = f"{table}, line {line}"
+            split, entry = _entry(table.parent, where, row)
             if entry.path in first_row:
-                raise UserError(
-                    f"{table}, line {line}: {entry.name} is in line {first_row[entry.path]} too"
-                )
+                raise UserError(f"{where}: {entry.name} is in line {first_row[entry.path]} too")
             first_row[entry.path] = line
             if entry.identity != JUNK:
                 splits[split].append(entry)
@@ -53,33 +52,31 @@ class ReidCsv(FolderBuilder):
         return {split: splits[split] for split in SPLITS if split in splits}
 
 
-def _entry(table: Path, line: int, row: Row) -> tuple[str, Entry]:
+def _entry(folder: Path, where: str, row: Row) -> tuple[str, Entry]:
     split, name = row["split"], row["path"]
     if split not in SPLITS:
-        raise UserError(f"{table}, line {line}: split {split!r} is not one of {', '.join(SPLITS)}")
-    path = table.parent / name
+        raise UserError(f"{where}: split {split!r} is not one of {', '.join(SPLITS)}")
+    path = folder / name
     if not name or not path.is_file():
-        raise UserError(f"{table}, line {line}: path {name!r} is not a file in {table.parent}")
+        raise UserError(f"{where}: path {name!r} is not a file in {folder}")
     numbers = []
     for column in ("identity", "camera"):
         try:
             numbers.append(int(row[column]))
         except ValueError:
-            raise UserError(
-                f"{table}, line {line}: {column} {row[column]!r} is not a whole number"
-            ) from None
+            told = f"{where}: {column} {row[column]!r} is not a whole number"
+            raise UserError(told) from None
     return split, Entry(path, name, *numbers)
 
 
 def _check_splits(table: Path, splits: Listing) -> None:
-    identities = {split: {entry.identity for entry in splits[split]} for split in list(splits)}
-    training = identities.get("train", set())
+    identities = {split: {entry.identity for entry in splits.get(split, ())} for split in SPLITS}
     for split in ("query", "gallery"):
-        if both := sorted(training & identities.get(split, set())):
+        if both := sorted(identities["train"] & identities[split]):
+            more = f", and so are {len(both) - 1} others" if len(both) > 1 else ""
             raise UserError(
-                f"{table}: identity {both[0]} is in train and in {split}"
-                + (f", and so are {len(both) - 1} others" if len(both) > 1 else "")
-                + "; an identity of train cannot be tested"
+                f"{table}: identity {both[0]} is in train and in {split}{more}; an identity of "
+                "train cannot be tested"
             )
     if ("query" in splits) != ("gallery" in splits):
         raise UserError(f"{table} has only one of query and gallery; a test needs both")

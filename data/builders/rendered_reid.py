@@ -43,32 +43,28 @@ class RenderedConfig(tfds.core.BuilderConfig):
     seed: int = 0
 
 
+COUNTS = {
+    "small": {"train": Counts(96, 1536), "query": Counts(48, 144), "gallery": Counts(72, 576)},
+    "full": {
+        "train": Counts(702, 15618),
+        "query": Counts(519, 2210),
+        "gallery": Counts(1110, 17661),
+    },
+}
+
+
 class RenderedReid(ReidBuilder):
     """Drawn people before drawn scenes, split like Occluded-Duke.
 
     Test identities are disjoint from training identities. Every query is occluded, 30 to 60 % of
     the person; so is about a tenth of training and gallery. Each identity is seen by all cameras in
-    turn. A change of data/rendering that changes a picture needs a new VERSION.
+    turn. The variant "full" has the counts of Occluded-Duke; "small", for the quickstart, trains in
+    minutes on a laptop's CPU. A change of data/rendering that changes pictures needs a new VERSION.
     """
 
     VERSION = tfds.core.Version("1.0.0")
     VARIANTS = ("full", "small")
-    BUILDER_CONFIGS = [
-        RenderedConfig(
-            name="small",
-            description="For the quickstart: trains in minutes on a laptop's CPU.",
-            train=Counts(96, 1536),
-            query=Counts(48, 144),
-            gallery=Counts(72, 576),
-        ),
-        RenderedConfig(
-            name="full",
-            description="The counts of Occluded-Duke.",
-            train=Counts(702, 15618),
-            query=Counts(519, 2210),
-            gallery=Counts(1110, 17661),
-        ),
-    ]
+    BUILDER_CONFIGS = [RenderedConfig(name=name, **counts) for name, counts in COUNTS.items()]
 
     @classmethod
     def configure(cls, spec: DatasetSpec) -> RenderedConfig:
@@ -84,12 +80,9 @@ class RenderedReid(ReidBuilder):
     def _download_and_prepare(self, *arguments: Any, **options: Any) -> None:
         # Spawned, not forked: this process may run the threads of JAX.
         context = multiprocessing.get_context("spawn")
-        with concurrent.futures.ProcessPoolExecutor(_workers(), context) as self._pool:
+        workers = min(multiprocessing.cpu_count(), MOST_WORKERS)
+        with concurrent.futures.ProcessPoolExecutor(workers, context) as self._pool:
             super()._download_and_prepare(*arguments, **options)
-
-
-def _workers() -> int:
-    return min(multiprocessing.cpu_count(), MOST_WORKERS)
 
 
 def plan_shots(config: RenderedConfig, split: str) -> list[Shot]:

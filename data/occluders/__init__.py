@@ -1,7 +1,4 @@
-"""Reads cut-outs for the realistic occlusion augmentation and makes banks of them.
-
-`python -m data.occluders build` makes a bank; see docs/occluders.md.
-"""
+"""Reads cut-outs for the realistic occlusion augmentation and makes banks: docs/occluders.md."""
 
 from .bank import DRAWN, TALL, load_cutouts
 

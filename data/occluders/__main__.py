@@ -12,9 +12,8 @@ from tqdm import tqdm
 
 from data.occluders import sources
 from data.occluders.bank import write_bank
-from data.occluders.build import build
+from data.occluders.build import build, contact_sheet
 from data.occluders.sa1b import sa1b
-from data.occluders.sheet import contact_sheet
 from data.occluders.sources import Candidate
 from dpeformer_jax.base.command import log_to_stderr, one_paragraph
 from dpeformer_jax.base.errors import UserError
@@ -30,9 +29,8 @@ FOLDERS = {
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parses the command line; ends the process with exit code 2 where it makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m data.occluders", description=__doc__)
-    command = parser.add_subparsers(dest="command", required=True).add_parser(
-        "build", help="make a bank from one or more sources"
-    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    command = commands.add_parser("build", help="make a bank from one or more sources")
     for name, (_, told) in FOLDERS.items():
         command.add_argument(f"--{name}", type=Path, metavar="FOLDER", help=told)
     command.add_argument("--drawn", type=positive, metavar="N", help="shapes drawn by code")
@@ -71,11 +69,7 @@ def positive(text: str) -> int:
 
 
 def candidates(chosen: argparse.Namespace) -> Iterator[Candidate]:
-    """Yields the candidates of all sources on the command line.
-
-    Raises:
-        UserError: a folder is missing.
-    """
+    """Yields the candidates of all sources; raises UserError where a folder is missing."""
     streams = []
     for name, (source, _) in FOLDERS.items():
         folder = getattr(chosen, name)

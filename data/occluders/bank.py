@@ -24,19 +24,15 @@ MOST_FILES = 10_000  # in a folder, as each training decodes them anew; a bank h
 
 
 def load_cutouts(source: str, size: tuple[int, int]) -> tuple[OccluderBank, str]:
-    """Loads the cut-outs that `config.views.occluders` names.
+    """Loads the cut-outs that `config.views.occluders` names; tells their origin and fingerprint.
 
     Args:
         source: a bank file, a folder in SA-1B-crop layout (`<image>/<object>.png`; black and what
             its alpha says are transparent), or "" for drawn cut-outs.
         size: (height, width) in pixels that each cut-out is stretched to.
 
-    Returns:
-        the cut-outs, and their origin with the fingerprint, for the records of a run.
-
     Raises:
-        UserError: the bank is damaged; the folder holds no cut-out, too many, or one that does not
-            decode or is all transparent.
+        UserError: the bank is damaged; the folder holds no cut-out, too many, or an unusable one.
     """
     path = Path(source).expanduser()
     if source and path.is_file():
@@ -47,8 +43,7 @@ def load_cutouts(source: str, size: tuple[int, int]) -> tuple[OccluderBank, str]
     if source:
         origin, cutouts = f"from {source}", [read_crop(file) for file in _crops(path)]
     else:
-        rng = np.random.default_rng(DRAWN_SEED)
-        origin = "drawn"
+        origin, rng = "drawn", np.random.default_rng(DRAWN_SEED)
         cutouts = [draw_occluder(KINDS[i % len(KINDS)], rng) for i in range(DRAWN)]
     images = np.stack([as_cell(cutout, size) for cutout in cutouts])
     tall = np.array([is_tall(cutout) for cutout in cutouts])
@@ -57,16 +52,16 @@ def load_cutouts(source: str, size: tuple[int, int]) -> tuple[OccluderBank, str]
 
 def _crops(folder: Path) -> list[Path]:
     files = list(islice(crop_files(folder), MOST_FILES + 1))
+    named = f"config.views.occluders = {str(folder)!r}"
     if not files:
         raise UserError(
-            f"config.views.occluders = {str(folder)!r} holds no cut-out; expected "
-            "<image>/<object>.png or .jpg in it (SA-1B-crop layout), or a bank file"
+            f"{named} holds no cut-out; expected <image>/<object>.png or .jpg in it (SA-1B-crop "
+            "layout), or a bank file"
         )
     if len(files) > MOST_FILES:
         raise UserError(
-            f"config.views.occluders = {str(folder)!r} holds more than {MOST_FILES:,} cut-outs; "
-            f"make a bank of them once: python -m data.occluders build --crops {folder} "
-            "--out bank.npz, and name that file"
+            f"{named} holds more than {MOST_FILES:,} cut-outs; make a bank of them once and name "
+            f"it: python -m data.occluders build --crops {folder} --out bank.npz"
         )
     return files
 
@@ -84,17 +79,13 @@ def is_tall(cutout: Image.Image) -> bool:
 def fingerprint_of(images: np.ndarray, tall: np.ndarray) -> str:
     """Returns SHA-256 of images [M, h, w, 4] and tall [M] in hexadecimal."""
     digest = hashlib.sha256(repr(images.shape).encode())
-    digest.update(np.ascontiguousarray(images))
-    digest.update(np.ascontiguousarray(tall))
+    for array in (images, tall):
+        digest.update(np.ascontiguousarray(array))
     return digest.hexdigest()
 
 
 def write_bank(path: Path, images: np.ndarray, tall: np.ndarray) -> str:
-    """Writes images [M, h, w, 4] uint8 and tall [M] bool to a bank file.
-
-    Returns:
-        the fingerprint.
-    """
+    """Writes images [M, h, w, 4] uint8 and tall [M] bool to a file; returns the fingerprint."""
     fingerprint = fingerprint_of(images, tall)
     with atomic_write(path) as partial, partial.open("wb") as file:
         # Not compressed, for each training reads it at its start.
@@ -105,17 +96,14 @@ def write_bank(path: Path, images: np.ndarray, tall: np.ndarray) -> str:
 def read_bank(path: Path) -> tuple[np.ndarray, np.ndarray, str]:
     """Returns images, tall and fingerprint of a bank file; runs no code from it.
 
-    Raises:
-        UserError: the file is no bank, or damaged.
+    Raises UserError where the file is no bank, or damaged.
     """
     try:
         with np.lib.npyio.NpzFile(path.open("rb"), own_fid=True, allow_pickle=False) as file:
             images, tall, fingerprint = (file[key] for key in ("images", "tall", "fingerprint"))
     except UNREADABLE as error:
-        raise UserError(
-            f"{path} is not a whole bank of cut-outs ({error}); make it by "
-            "python -m data.occluders build"
-        ) from error
+        told = f"{path} is no whole bank ({error}); make it by python -m data.occluders build"
+        raise UserError(told) from error
     if fingerprint_of(images, tall) != str(fingerprint):
         raise UserError(f"{path} is damaged: its content does not have its fingerprint; rebuild it")
     return images, tall, str(fingerprint)

@@ -7,7 +7,6 @@ itself: for runs that end before the picture does, pycocotools 2.0 returns unini
 """
 
 import json
-import os
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from pathlib import Path
@@ -16,22 +15,18 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data.occluders.sources import Candidate, Unusable, open_picture
+from data.occluders.sources import Candidate, Unusable, files_below, open_picture
 from dpeformer_jax.base.errors import UserError
 
 
 def sa1b(folder: Path) -> Iterator[Candidate]:
     """Yields every object of every JSON file in a folder and its subfolders.
 
-    Raises:
-        UserError: a JSON file does not parse, lacks a field, has no picture beside it or has a mask
-            that does not fit the picture.
+    Raises UserError where a JSON file does not parse, lacks a field, has no picture beside it or
+    has a mask that does not fit the picture.
     """
-    for top, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            if name.endswith(".json"):
-                yield from _objects(Path(top, name))
+    for file in files_below(folder, (".json",)):
+        yield from _objects(file)
 
 
 def _objects(file: Path) -> Iterator[Candidate]:
@@ -50,11 +45,9 @@ def _objects(file: Path) -> Iterator[Candidate]:
         where = f"{file}: annotations[{i}]"
         mask = _field(annotation, "segmentation", dict, where)
         counts = _field(mask, "counts", (str, list), f"{where}.segmentation")
-        if _field(mask, "size", list, f"{where}.segmentation") != size:
-            raise UserError(
-                f"{where}: a mask of {mask['size']} (height, width) does not fit its picture of "
-                f"{size}"
-            )
+        found = _field(mask, "size", list, f"{where}.segmentation")
+        if found != size:
+            raise UserError(f"{where}: mask {found} does not fit picture {size} (height, width)")
         yield partial(_cut, read, counts, size, where)
 
 
@@ -68,10 +61,8 @@ def _field(record: Any, name: str, kind: type | tuple[type, ...], where: str) ->
 def _read(path: Path, size: list[int]) -> Image.Image:
     picture = open_picture(path).convert("RGB")
     if [picture.height, picture.width] != size:
-        raise UserError(
-            f"{path} has {picture.height} x {picture.width} pixels (height x width), and its JSON "
-            f"file says {size[0]} x {size[1]}"
-        )
+        found, told = f"{picture.height} x {picture.width}", f"{size[0]} x {size[1]}"
+        raise UserError(f"{path} has {found} pixels (height x width); its JSON file says {told}")
     return picture
 
 
@@ -95,10 +86,8 @@ def _cut(
 def decode_mask(counts: str | list[int], height: int, width: int) -> np.ndarray:
     """Decodes COCO's run lengths to a mask [height, width] uint8, 1 inside.
 
-    Runs go down the columns, outside and inside in turn; the first is outside.
-
-    Raises:
-        ValueError: the counts are no run lengths, or do not add up to height x width.
+    Runs go down the columns, outside and inside in turn; the first is outside. Raises ValueError
+    where the counts are no run lengths, or do not add up to height x width.
     """
     runs = run_lengths(counts) if isinstance(counts, str) else np.array(counts or [0])
     pixels = height * width
@@ -117,14 +106,13 @@ def run_lengths(text: str) -> np.ndarray:
     follow. Numbers are signed; from the fourth on they are differences from the number two before.
     """
     digits = np.frombuffer(text.encode(), np.uint8).astype(np.int64) - 48
-    last = (digits & 32) == 0
-    if not len(digits) or digits.min() < 0 or digits.max() > 63 or not last[-1]:
+    ends = np.flatnonzero((digits & 32) == 0)
+    lengths = np.diff(ends, prepend=-1)  # digits of each number
+    whole = len(ends) and ends[-1] == len(digits) - 1 and 0 <= digits.min() <= digits.max() < 64
+    if not whole or lengths.max() > 9:  # beyond 45 bits
         raise ValueError("the string of run lengths is damaged")
-    ends = np.flatnonzero(last)
-    starts = np.concatenate([[0], ends[:-1] + 1])
-    if (ends - starts).max() > 8:  # beyond 45 bits
-        raise ValueError("the string of run lengths is damaged")
-    shifts = 5 * (np.arange(len(digits)) - np.repeat(starts, ends - starts + 1))
+    starts = ends - lengths + 1
+    shifts = 5 * (np.arange(len(digits)) - np.repeat(starts, lengths))
     numbers = np.add.reduceat((digits & 31) << shifts, starts)
     numbers -= np.where(digits[ends] & 16, 32 << shifts[ends], 0)
     numbers[1::2] = numbers[1::2].cumsum()

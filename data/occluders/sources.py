@@ -34,8 +34,7 @@ class Unusable(UserError):
 def drawn(count: int, seed: int) -> Iterator[Candidate]:
     """Yields shapes drawn by code, all kinds in turn."""
     for i in range(count):
-        rng = np.random.default_rng([seed, i])
-        yield partial(draw_occluder, KINDS[i % len(KINDS)], rng)
+        yield partial(draw_occluder, KINDS[i % len(KINDS)], np.random.default_rng([seed, i]))
 
 
 def crops(folder: Path) -> Iterator[Candidate]:
@@ -53,8 +52,7 @@ def crop_files(folder: Path) -> Iterator[Path]:
 def read_crop(path: Path) -> Image.Image:
     """Reads a file in SA-1B-crop layout: black is transparent, as is what its alpha says.
 
-    Raises:
-        Unusable: the file does not decode, or nothing in it is visible.
+    Raises Unusable where the file does not decode, or nothing in it is visible.
     """
     pixels = np.array(open_picture(path).convert("RGBA"))
     black = 0 if path.suffix.lower() == ".png" else JPEG_BLACK
@@ -64,12 +62,16 @@ def read_crop(path: Path) -> Image.Image:
 
 def with_alpha(folder: Path) -> Iterator[Candidate]:
     """Yields every picture with transparency in a folder and its subfolders."""
+    for path in files_below(folder, WITH_ALPHA):
+        yield partial(_read_alpha, path)
+
+
+def files_below(folder: Path, suffixes: tuple[str, ...]) -> Iterator[Path]:
+    """Yields the files of some suffixes in a folder and its subfolders, sorted by name."""
     for top, folders, names in os.walk(folder):
         folders.sort()
-        for name in sorted(names):
-            path = Path(top, name)
-            if path.suffix.lower() in WITH_ALPHA:
-                yield partial(_read_alpha, path)
+        paths = (Path(top, name) for name in sorted(names))
+        yield from (path for path in paths if path.suffix.lower() in suffixes)
 
 
 def _read_alpha(path: Path) -> Image.Image:
@@ -80,12 +82,10 @@ def _read_alpha(path: Path) -> Image.Image:
 
 
 def boxes(folder: Path) -> Iterator[Candidate]:
-    """Yields the rectangles of pictures that the table BOXES in their folder lists.
+    """Yields the rectangles that the table BOXES in a folder lists of the pictures beside it.
 
-    The columns of the table are path, left, top, width and height.
-
-    Raises:
-        UserError: the table is missing, or a row of it makes no sense.
+    The columns are path, left, top, width and height. Raises UserError where the table is missing,
+    or a row of it makes no sense.
     """
     table = folder / BOXES
     for line, row in read_table(table, ("path", *SIDES)):
@@ -117,11 +117,7 @@ def _cut_box(path: Path, box: tuple[int, int, int, int]) -> Image.Image:
 
 
 def open_picture(path: Path) -> Image.Image:
-    """Decodes a picture to RGB, or to RGBA if it has transparency.
-
-    Raises:
-        Unusable: the picture does not decode.
-    """
+    """Decodes a picture to RGB, or to RGBA if it has transparency; raises Unusable if damaged."""
     try:
         picture = pictures.open_picture(path)
         has_alpha = picture.has_transparency_data

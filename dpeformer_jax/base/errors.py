@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 LISTED = 10  # values that a message spells out
-NAMES_LISTED = 20  # names that `mismatch` spells out
 
 
 class UserError(ValueError):
@@ -24,4 +23,4 @@ def some(values: Sequence, most: int = LISTED) -> str:
 def mismatch(missing: list[str], left_over: list[str], misshapen: list[str]) -> str:
     """Lists what does not fit between two lists of names; empty where all fits."""
     problems = [f"-{name}" for name in missing] + [f"+{name}" for name in left_over] + misshapen
-    return some(problems, NAMES_LISTED)
+    return some(problems, most=20)

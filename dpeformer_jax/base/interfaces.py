@@ -17,10 +17,8 @@ class Images(Protocol):
     def batches(self, plan: np.ndarray) -> Iterator[np.ndarray]:
         """Yields the pictures at the indices [S, B], a row at a time.
 
-        Yields:
-            uint8 [B, H, W, 3], or normalised float32.
+        They are [B, H, W, 3], uint8 or normalised float32.
         """
-        ...
 
 
 class LabelledImages(Images, Protocol):
@@ -48,16 +46,12 @@ class TrainingImages(LabelledImages, Protocol):
     def pixels(self) -> np.ndarray: ...
 
     def plan(self, epoch: int) -> np.ndarray:
-        """Gives the indices [S, B] of an epoch's batches, epochs counted from 1."""
-        ...
+        """Returns the indices [S, B] of an epoch's batches, epochs counted from 1."""
 
 
 @dataclasses.dataclass(frozen=True)
 class TestSet:
-    """Query and gallery under the name that eval.json gives them.
-
-    provenance: what eval.json says of where they come from.
-    """
+    """Query and gallery under their name in eval.json; provenance: what it says of their source."""
 
     name: str
     query: LabelledImages
@@ -68,9 +62,8 @@ class TestSet:
 class OccluderBank(NamedTuple):
     """Cut-outs of one size, in host memory or on the device.
 
-    images: [M, h, w, 4] uint8 RGBA, each stretched to the common size.
-    tall: [M] bool, whether the cut-out's own height / width is above 2. A tall one stands beside
-        the person, any other lies across.
+    images: [M, h, w, 4] uint8 RGBA, each stretched to the common size; tall: [M] bool, whether the
+    cut-out's own height / width is above 2: it stands beside the person, any other lies across.
     """
 
     images: np.ndarray

@@ -3,7 +3,6 @@
 weights.py says which items a checkpoint has, and reads the network without its training.
 """
 
-import itertools
 import logging
 import shutil
 import warnings
@@ -14,16 +13,10 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from dpeformer_jax.base.errors import UserError, mismatch
-from dpeformer_jax.checkpoint.checksums import (
-    DamagedError,
-    fingerprints,
-    forms,
-    forms_of,
-    read_contents,
-    seal,
-    verify,
-)
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.checkpoint import checksums
+from dpeformer_jax.checkpoint.checksums import DamagedError, by_path
+from dpeformer_jax.checkpoint.weights import refuse_unfit, steps_of
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.runtime.processes import agreed, is_first, same_everywhere
 
@@ -66,24 +59,29 @@ class Checkpoints:
     def save(self, step: int, items: Items, notes: dict[str, Any] | None = None) -> None:
         """Writes the items, the notes (JSON) and the spec in the background, once a step.
 
-        Raises:
-            UserError: a value is not finite; the disk has no room; the checkpoint before this one
-                could not be written.
+        Raises UserError where a value is not finite, the disk has no room, or the checkpoint before
+        this one could not be written.
         """
         if step == self.newest:
             return
         host = jax.device_get(items)
-        _refuse_nonfinite(step, host)
+        for name, array in by_path(host).items():
+            if not np.isfinite(array).all():
+                raise UserError(
+                    f"step {step}: {name} is not finite; the training diverged, and its last good "
+                    "checkpoint is kept. Try a lower config.optim.lr or config.train.on_nonfinite "
+                    "= 'skip'"
+                )
         self._refuse_full(sum(array.nbytes for array in jax.tree.leaves(host)))
         contents = {
-            "arrays": {name: fingerprints(tree) for name, tree in host.items()},
+            "arrays": {name: checksums.fingerprints(tree) for name, tree in host.items()},
             "model": self._spec,
             "notes": notes or {},
             "step": step,
         }
         saved = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
         saved["model"] = ocp.args.JsonSave(self._spec)
-        saved["contents"] = ocp.args.JsonSave(seal(contents))
+        saved["contents"] = ocp.args.JsonSave(checksums.seal(contents))
         try:
             self._manager.save(step, args=ocp.args.Composite(**saved))
         except Exception as error:
@@ -92,10 +90,8 @@ class Checkpoints:
     def restore(self, like: Items) -> Items:
         """Returns the newest items that are whole, laid out on the devices as `like`.
 
-        A damaged checkpoint is reported, moved aside to `damaged-STEP` and passed over.
-
-        Raises:
-            UserError: there is none, or it is of another network.
+        A damaged checkpoint is reported, moved aside to `damaged-STEP` and passed over. Raises
+        UserError where there is none, or it is of another network.
         """
         for step in sorted(self._manager.all_steps(), reverse=True):
             damage = None
@@ -103,10 +99,9 @@ class Checkpoints:
                 host, self.notes = self._read(step, like)
             except DamagedError as error:
                 damage = error
-            if any(agreed(damage is not None)):
-                self._pass_over(step, damage or DamagedError("another process cannot read it"))
-            else:
+            if not any(agreed(damage is not None)):
                 return jax.device_put(host, jax.tree.map(lambda x: x.sharding, like))
+            self._pass_over(step, damage or DamagedError("another process cannot read it"))
         self.refuse_damaged()
         raise UserError(f"{self._directory}: holds no checkpoint; train first")
 
@@ -127,8 +122,7 @@ class Checkpoints:
     def __exit__(self, *_) -> None:
         """Waits for what is being written, also where the training failed.
 
-        Raises:
-            UserError: it could not be written.
+        Raises UserError where it could not be written.
         """
         try:
             self._manager.close()
@@ -138,50 +132,39 @@ class Checkpoints:
     def _read(self, step: int, like: Items) -> tuple[Items, dict[str, Any]]:
         """Returns items in host memory and notes; raises DamagedError where they are not whole."""
         try:
-            contents = read_contents(self._directory / str(step))
+            contents = checksums.read_contents(self._directory / str(step))
             NetworkSpec.from_json(contents["model"])  # refuses that of a newer version
-        except (PermissionError, UserError):
-            raise  # says nothing of damage
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise DamagedError(_first_line(error)) from error
-        self._refuse_other(step, contents["arrays"], like)
-        target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
-        wanted = {name: ocp.args.StandardRestore(tree) for name, tree in target.items()}
-        try:
+            expected = {name: f"{x.dtype}{list(x.shape)}" for name, x in by_path(like).items()}
+            saved = {
+                f"{item}/{name}": f"{dtype}{shape}"
+                for item, prints in contents["arrays"].items()
+                for name, (shape, dtype, _) in prints.items()
+            }
+            refuse_unfit(f"{self._directory}: step {step}", expected, saved)
+            target = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), like)
+            wanted = {name: ocp.args.StandardRestore(tree) for name, tree in target.items()}
             found = dict(self._manager.restore(step, args=ocp.args.Composite(**wanted)))
             for name, prints in contents["arrays"].items():
-                verify(found[name], prints)
-        except (MemoryError, PermissionError):
-            raise
+                checksums.verify(found[name], prints)
+        except (MemoryError, PermissionError, UserError):
+            raise  # says nothing of damage
         except Exception as error:  # what orbax and tensorstore raise is of many types
             raise DamagedError(_first_line(error)) from error
         return found, contents["notes"]
 
-    def _refuse_other(self, step: int, arrays: dict[str, Any], like: Items) -> None:
-        """Raises UserError where whole arrays are those of another network."""
-        theirs = {f"{item}/{n}": f for item, p in arrays.items() for n, f in forms(p).items()}
-        ours = forms_of(like)
-        other = [
-            f"{n}: {ours[n]}, saved {theirs[n]}"
-            for n in sorted(ours.keys() & theirs.keys())
-            if ours[n] != theirs[n]
-        ]
-        missing, left_over = (
-            sorted(a - b) for a, b in ((ours.keys(), theirs), (theirs.keys(), ours))
-        )
-        if problems := mismatch(missing, left_over, other):
-            raise UserError(
-                f"{self._directory}: step {step} does not fit the network of this config "
-                f"(- missing there, + left over): {problems}"
-            )
-
     def _pass_over(self, step: int, damage: DamagedError) -> None:
-        aside = self._aside(step)
+        """Moves a checkpoint to a free name, once for all processes."""
+        folder, aside, number = self._directory / str(step), f"damaged-{step}", 1
+        while (self._directory / aside).exists():
+            number += 1
+            aside = f"damaged-{step}-{number}"
+        agreed()  # all have looked for the name
+        if is_first():
+            folder.rename(self._directory / aside)
+        agreed()  # it is moved
         self._manager.reload()
-        LOG.warning(
-            "checkpoint %s is damaged: %s; moved to %s; the one before it is taken",
-            *(self._directory / str(step), damage, aside),
-        )
+        told = "checkpoint %s is damaged: %s; moved to %s; the one before it is taken"
+        LOG.warning(told, folder, damage, self._directory / aside)
 
     def _refuse_full(self, size: int) -> None:
         """Raises UserError where the disk has no room for so many bytes, before any is written."""
@@ -190,41 +173,17 @@ class Checkpoints:
             told = f"it has {size / 1e6:,.1f} MB, and {disk.free / 1e6:,.1f} MB are free"
             raise self._unwritable(OSError(told))
 
-    def _aside(self, step: int) -> Path:
-        """Moves a checkpoint to a free name, once for all processes."""
-        names = (f"damaged-{step}" + (f"-{n}" if n > 1 else "") for n in itertools.count(1))
-        aside = next(
-            self._directory / name for name in names if not (self._directory / name).exists()
-        )
-        agreed()  # all have looked for the name
-        if is_first():
-            (self._directory / str(step)).rename(aside)
-        agreed()  # it is moved
-        return aside
-
     def _unwritable(self, error: Exception) -> UserError:
         # Each array whose write did not end would tell the same again.
         logging.getLogger("asyncio").setLevel(logging.CRITICAL)
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-        whole = [p.name for p in self._directory.glob("*") if p.name.isdigit()]
-        kept = f"step {max(map(int, whole))} is whole" if whole else "there is none yet"
+        whole = steps_of(self._directory)
+        kept = f"step {whole[0].name} is whole" if whole else "there is none yet"
         return UserError(
             f"{self._directory}: a checkpoint could not be written ({_first_line(error)}); "
             f"of those before it {kept}. Make room (df -h {self._directory}), then give the same "
             "command again"
         )
-
-
-def _refuse_nonfinite(step: int, host: Items) -> None:
-    """Raises UserError where a value is not finite: the last good checkpoint is to stay."""
-    for path, array in jax.tree_util.tree_leaves_with_path(host):
-        if not np.isfinite(array).all():
-            name = jax.tree_util.keystr(path, simple=True, separator="/")
-            raise UserError(
-                f"step {step}: {name} is not finite; the training diverged, and its last good "
-                "checkpoint is kept. Try a lower config.optim.lr or config.train.on_nonfinite = "
-                "'skip'"
-            )
 
 
 def _first_line(error: Exception) -> str:

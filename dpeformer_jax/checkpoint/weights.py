@@ -17,14 +17,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict
 
-from dpeformer_jax.base.errors import UserError, some
-from dpeformer_jax.checkpoint.checksums import (
-    DamagedError,
-    fingerprint,
-    fingerprints,
-    read_contents,
-    verify,
-)
+from dpeformer_jax.base.errors import UserError, mismatch, some
+from dpeformer_jax.checkpoint import checksums
+from dpeformer_jax.checkpoint.checksums import DamagedError
 from dpeformer_jax.model.families import shapes_of
 from dpeformer_jax.model.spec import NetworkSpec
 
@@ -62,7 +57,7 @@ class Weights:
     @property
     def fingerprint(self) -> str:
         """SHA-256 of all arrays of the network."""
-        return fingerprint(fingerprints(self.variables))
+        return checksums.fingerprint(checksums.fingerprints(self.variables))
 
     def refuse_incomplete(self) -> None:
         """Raises UserError where features would come from arrays that are not there."""
@@ -83,13 +78,9 @@ def steps_of(path: Path) -> list[Path]:
 
 
 def find_checkpoints(path: Path) -> list[Path]:
-    """Lists the checkpoint folders that a path may mean, the newest first.
+    """Lists the checkpoints that a path means, the newest first; raises UserError without any.
 
-    Args:
-        path: a checkpoint, a workdir, or a workdir's folder `checkpoints`.
-
-    Raises:
-        UserError: there is none.
+    path: a checkpoint, a workdir, or a workdir's folder `checkpoints`.
     """
     if not path.is_dir():
         raise UserError(
@@ -98,17 +89,15 @@ def find_checkpoints(path: Path) -> list[Path]:
         )
     if (path / "variables").is_dir() or (path / "memory").is_dir():
         return [path]
-    found = steps_of(path)
-    if not found:
-        raise UserError(f"{path} holds no checkpoint; train first, or run convert_weights.py")
-    return found
+    if found := steps_of(path):
+        return found
+    raise UserError(f"{path} holds no checkpoint; train first, or run convert_weights.py")
 
 
 def load_weights(path: Path) -> Weights:
     """Reads the checkpoint that a path means (see find_checkpoints), the newest that is whole.
 
-    Raises:
-        UserError: there is none, or a newer version wrote it.
+    Raises UserError where there is none, or a newer version wrote it.
     """
     *newer, oldest = find_checkpoints(path.expanduser())
     for folder in newer:
@@ -124,11 +113,9 @@ def load_weights(path: Path) -> Weights:
 
 def save_weights(folder: Path, weights: Weights) -> None:
     """Writes the items that load_weights reads; the caller gives the folder its final name."""
-    items = {"variables": weights.variables}
-    if weights.memory is not None:
-        items["memory"] = {"features": weights.memory}
+    memory = {} if weights.memory is None else {"features": weights.memory}
     with ocp.StandardCheckpointer() as checkpointer:
-        for name, tree in items.items():
+        for name, tree in {"variables": weights.variables, "memory": memory}.items():
             if tree:
                 checkpointer.save(folder.absolute() / name, tree)
     if weights.spec is not None:
@@ -136,22 +123,36 @@ def save_weights(folder: Path, weights: Weights) -> None:
             checkpointer.save(folder.absolute() / "model", weights.spec.to_json())
 
 
+def refuse_unfit(saved: Path | str, expected: dict[str, Any], found: dict[str, Any]) -> None:
+    """Raises UserError where the saved arrays' names or forms, by path, are not the expected."""
+    missing, left_over = sorted(expected.keys() - found), sorted(found.keys() - expected)
+    misshapen = [
+        f"{name}: expected {expected[name]}, found {found[name]}"
+        for name in sorted(expected.keys() & found)
+        if expected[name] != found[name]
+    ]
+    if problems := mismatch(missing, left_over, misshapen):
+        raise UserError(
+            f"{saved} does not fit the network of this config (- missing there, + left over): "
+            f"{problems}"
+        )
+
+
 def _load(folder: Path) -> Weights:
     try:
-        contents = read_contents(folder)
-        weights = Weights(
-            folder=folder,
-            spec=_spec(folder, contents),
-            variables=_read(folder / "variables"),
-            memory=_read(folder / "memory").get("features"),
-            step=_step(folder, contents),
-        )
-        _check(weights)
+        contents, model = checksums.read_contents(folder), folder / "model/metadata"
+        stored = json.loads(model.read_text()) if model.exists() else None
+        spec = None if stored is None else NetworkSpec.from_json(stored)
+        variables, memory = _read(folder / "variables"), _read(folder / "memory")
+        _check(variables, spec)
+        step = int(folder.name) if folder.name.isdigit() else None
         if contents is not None:
-            verify(weights.variables, contents["arrays"]["variables"])
-            memory = {} if weights.memory is None else {"features": weights.memory}
-            verify(memory, contents["arrays"].get("memory", {}))
-        return weights
+            if contents["model"] != stored:
+                raise ValueError("model is not what was saved")
+            checksums.verify(variables, contents["arrays"]["variables"])
+            checksums.verify(memory, contents["arrays"].get("memory", {}))
+            step = contents.get("step", step)  # version 1 says it by the folder's name alone
+        return Weights(folder, spec, variables, memory.get("features"), step)
     except UserError:
         raise
     except (ValueError, KeyError, TypeError, OSError) as error:
@@ -159,26 +160,12 @@ def _load(folder: Path) -> Weights:
         raise DamagedError(f"{folder} is damaged: {told}") from error
 
 
-def _spec(folder: Path, contents: dict[str, Any] | None) -> NetworkSpec | None:
-    path = folder / "model/metadata"
-    stored = json.loads(path.read_text()) if path.exists() else None
-    if contents is not None and contents["model"] != stored:
-        raise ValueError("model is not what was saved")
-    return None if stored is None else NetworkSpec.from_json(stored)
-
-
-def _step(folder: Path, contents: dict[str, Any] | None) -> int | None:
-    """Checkpoints of version 1 say it by their folder's name alone."""
-    named = int(folder.name) if folder.name.isdigit() else None
-    return named if contents is None else contents.get("step", named)
-
-
-def _check(weights: Weights) -> None:
+def _check(variables: dict[str, Any], spec: NetworkSpec | None) -> None:
     """Raises ValueError where the arrays are not those of the spec."""
-    arrays = flatten_dict(weights.variables, sep="/")
-    if bool(arrays) != (weights.spec is not None):
+    arrays = flatten_dict(variables, sep="/")
+    if bool(arrays) != (spec is not None):
         raise ValueError("it must have both the arrays of a network and model, or neither")
-    shapes = shapes_of(weights.spec) if arrays else {}
+    shapes = shapes_of(spec) if arrays else {}
     for path, array in arrays.items():
         if shapes.get(path) != array.shape:
             raise ValueError(f"{path} has shape {array.shape}, its model says {shapes.get(path)}")

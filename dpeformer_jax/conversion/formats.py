@@ -3,6 +3,9 @@
 import dataclasses
 import math
 import re
+from typing import NamedTuple
+
+import numpy as np
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.conversion import names
@@ -17,69 +20,35 @@ MEMORY = "memory"  # format of a memory file, and name of its one array
 SIZES = ((256, 128), (384, 128), (256, 256), (384, 192), (384, 384))
 SMALLEST_STRIDE = 8
 JIGSAW = "b1.0.norm1.weight"  # only TransReID with its jigsaw branch has this name
+BLOCK = re.compile(r"(?:(?:base\.)?blocks\.|Transformer/encoderblock_)(\d+)[./]")
 
 
-@dataclasses.dataclass(frozen=True)
-class Format:
+class Format(NamedTuple):
     """One program's names.
 
-    mark: name that no format after this one in FORMATS has.
-    patches, positions: names of the patch embedding's kernel and of the position embedding.
-    blocks: regular expression whose group is a block's number.
-    unused: regular expression for the start of names that may be left over: heads, and modules
-        that no forward pass reaches.
-    layout: of the patch embedding's kernel.
+    mark: name that no format after this one in FORMATS has; unused: regular expression for the
+    start of names that may be left over: heads, and modules that no forward pass reaches.
     """
 
     mark: str
-    patches: str
-    positions: str
-    blocks: str
     unused: str
-    layout: names.Transform = names.CONV
-
-
-def _torch(prefix: str, mark: str, unused: str) -> Format:
-    return Format(
-        mark=mark,
-        patches=f"{prefix}patch_embed.proj.weight",
-        positions=f"{prefix}pos_embed",
-        blocks=re.escape(prefix) + r"blocks\.(\d+)\.",
-        unused=unused,
-    )
 
 
 # In the order in which `detect` tries them.
 FORMATS = {
-    "vit_jax": Format(
-        mark="embedding/kernel",
-        patches="embedding/kernel",
-        positions="Transformer/posembed_input/pos_embedding",
-        blocks=r"Transformer/encoderblock_(\d+)/",
-        unused=r"(head|pre_logits)/",
-        layout=names.SAME,
-    ),
-    "dpeformer": _torch(
-        "base.",
+    "vit_jax": Format("embedding/kernel", r"(head|pre_logits)/"),
+    "dpeformer": Format(
         "attention_global.0.pos_embed",
         r"base\.fc\.|b2\.|REM_zx\.|ffn\d\.|classifier|bottleneck_|"
         r"attention_global\.\d+\.(param|norm\d\.|attn\.|Block\.attn\.param)",
     ),
-    "transreid": _torch(
-        "base.",
-        "base.patch_embed.proj.weight",
-        r"base\.fc\.|b\d\.|classifier|bottleneck",
-    ),
-    "timm": _torch("", "patch_embed.proj.weight", r"(head|head_dist|pre_logits|fc)\.|dist_token$"),
+    "transreid": Format("base.patch_embed.proj.weight", r"base\.fc\.|b\d\.|classifier|bottleneck"),
+    "timm": Format("patch_embed.proj.weight", r"(head|head_dist|pre_logits|fc)\.|dist_token$"),
 }
 
 
 def detect(theirs: Arrays) -> str:
-    """Returns the name of the arrays' format.
-
-    Raises:
-        UserError: the format is none of FORMATS.
-    """
+    """Returns the name of the arrays' format; raises UserError where it is none of FORMATS."""
     for name, known in FORMATS.items():
         if known.mark in theirs:
             return name
@@ -93,45 +62,41 @@ def detect(theirs: Arrays) -> str:
 def spec_of(theirs: Arrays, kind: str) -> NetworkSpec:
     """Defines the network by the names and shapes of its arrays.
 
-    What these do not tell keeps its default; no format names the cameras.
-
-    Raises:
-        UserError: an essential array is missing, no variant has this size, or no image size of
-            the field gives this many patches.
+    What these do not tell keeps its default; no format names the cameras. Raises UserError where
+    an essential array is missing, no variant has this size, or no image size of the field gives
+    this many patches.
     """
-    known = FORMATS[kind]
-    for name, rank in ((known.patches, 4), (known.positions, 3)):
+    table = table_of(kind, NetworkSpec("mu", (256, 128), 16, 1))  # any size: these names are alike
+    entries = {entry.path.removeprefix("params/backbone/"): entry for entry in table}
+    kernel, positions = entries["patch_embed/kernel"], entries["pos_embed"]
+    for name, rank in ((kernel.key, 4), (positions.key, 3)):
         if name not in theirs or theirs[name].ndim != rank:
             found = theirs[name].shape if name in theirs else "missing"
             raise UserError(f"{name} is {found}; in {kind} it is an array of rank {rank}")
-    variant = _variant(theirs, known)
-    positions = theirs[known.positions]
-    size, stride = _image_size(
-        positions.shape[1] - 1, VARIANTS[variant].patch, square=kind in ("timm", "vit_jax")
-    )
-    heads = [re.match(r"attention_global\.\d+\.pos_embed$", name) for name in theirs]
-    classifier, cameras = theirs.get("classifier1.weight"), theirs.get("base.sie_embed")
+    variant = _variant(theirs, kernel.transform.ours(theirs[kernel.key]))
+    patches, square = theirs[positions.key].shape[1] - 1, kind in ("timm", "vit_jax")
+    size, stride = _image_size(patches, VARIANTS[variant].patch, square)
+    parts = sum(bool(re.match(r"attention_global\.\d+\.pos_embed$", name)) for name in theirs)
+    classifier = theirs.get("classifier1.weight") if kind == "dpeformer" else None
     spec = NetworkSpec(
         variant,
         size,
         stride,
-        num_classes=1 if kind != "dpeformer" or classifier is None else len(classifier),
-        parts=sum(head is not None for head in heads) or NetworkSpec.parts,
-        sie_rows=0 if cameras is None else len(cameras),
+        num_classes=1 if classifier is None else len(classifier),
+        parts=parts or NetworkSpec.parts,
+        sie_rows=len(theirs.get("base.sie_embed", ())),
     )
     return dataclasses.replace(spec, min_patches=min(spec.min_patches, math.prod(spec.grid)))
 
 
-def _variant(theirs: Arrays, known: Format) -> str:
-    kernel = known.layout.ours(theirs[known.patches])
-    blocks = [re.match(known.blocks, name) for name in theirs]
-    depth = 1 + max((int(block[1]) for block in blocks if block), default=-1)
+def _variant(theirs: Arrays, kernel: np.ndarray) -> str:
+    """Returns the variant that has the kernel [P, P, 3, D] of the patch embedding and the depth."""
+    depth = 1 + max((int(block[1]) for block in map(BLOCK.match, theirs) if block), default=-1)
     found = (kernel.shape[-1], depth, kernel.shape[0])
     sizes = {name: (size.width, size.depth, size.patch) for name, size in VARIANTS.items()}
 
     def distance(name: str) -> float:
-        pairs = zip(sizes[name], found, strict=True)
-        return sum(abs(math.log(a / max(b, 0.5))) for a, b in pairs)
+        return np.abs(np.log1p(sizes[name]) - np.log1p(found)).sum()
 
     nearest = min(sizes, key=distance)
     if sizes[nearest] == found:
@@ -154,9 +119,7 @@ def _image_size(patches: int, patch: int, square: bool) -> tuple[tuple[int, int]
         columns = math.isqrt(patches // ratio)
         if ratio * columns**2 == patches and columns:
             return (ratio * columns * patch, columns * patch), patch
-    raise UserError(
-        f"its position embedding is of {patches} patches, which is no image size of the field"
-    )
+    raise UserError(f"its positions are of {patches} patches, which is no image size of the field")
 
 
 def table_of(kind: str, spec: NetworkSpec, theirs: Arrays | None = None) -> list[Entry]:

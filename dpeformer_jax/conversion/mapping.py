@@ -1,7 +1,7 @@
 """Fills tables of names, from other programs' arrays to ours and back."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,7 @@ from dpeformer_jax.base.errors import UserError, mismatch
 from dpeformer_jax.conversion.names import Entry
 
 Arrays = dict[str, np.ndarray]
-Shapes = Mapping[str, tuple[int, ...]]
+Shapes = Mapping[str, tuple[int, ...]]  # of our arrays, by path
 
 
 class Comparison(NamedTuple):
@@ -27,21 +27,15 @@ class Comparison(NamedTuple):
     misshapen: list[str]
 
 
-def compare(
-    theirs: Mapping[str, np.ndarray], table: Iterable[Entry], shapes: Shapes, unused: str
-) -> Comparison:
+def compare(theirs: Arrays, table: list[Entry], shapes: Shapes, unused: str) -> Comparison:
     """Compares a file's names and shapes with a table's.
 
-    Args:
-        theirs: the file's arrays by name.
-        table: of the file's format.
-        shapes: of our arrays by path.
-        unused: regular expression for the start of names that may be left over.
+    unused: regular expression for the start of names that may be left over.
     """
-    expected = {
-        entry.key: entry.transform.theirs(_empty(shapes[entry.path])[entry.slot]).shape
-        for entry in table
-    }
+    expected = {}
+    for entry in table:
+        ours = np.broadcast_to(np.float32(0), shapes[entry.path])[entry.slot]
+        expected[entry.key] = entry.transform.theirs(ours).shape
     others = [key for key in theirs if key not in expected]
     return Comparison(
         missing=[key for key in expected if key not in theirs],
@@ -61,19 +55,18 @@ def refuse(found: Comparison, allowed: str | None) -> None:
         accepted = re.compile(allowed or "(?!)")  # the default finds nothing
     except re.error as error:
         raise UserError(f"--allow-missing={allowed} is no regular expression: {error}") from error
-
-    def refused(keys: list[str]) -> list[str]:
-        return [key for key in keys if not accepted.search(key)]
-
-    problems = mismatch(refused(found.missing), refused(found.left_over), found.misshapen)
-    if problems:
+    missing, left_over = (
+        [key for key in keys if not accepted.search(key)]
+        for keys in (found.missing, found.left_over)
+    )
+    if problems := mismatch(missing, left_over, found.misshapen):
         raise UserError(
             f"it does not fit (- missing, + left over): {problems}. "
             "Missing and left-over names can be accepted with --allow-missing PATTERN"
         )
 
 
-def to_ours(theirs: Mapping[str, np.ndarray], table: list[Entry], shapes: Shapes) -> Arrays:
+def to_ours(theirs: Arrays, table: list[Entry], shapes: Shapes) -> Arrays:
     """Returns our arrays by path, float32, without those of which a piece is missing."""
     incomplete = {entry.path for entry in table if entry.key not in theirs}
     ours: Arrays = {}
@@ -84,14 +77,10 @@ def to_ours(theirs: Mapping[str, np.ndarray], table: list[Entry], shapes: Shapes
     return ours
 
 
-def to_theirs(ours: Mapping[str, np.ndarray], table: Iterable[Entry]) -> Arrays:
+def to_theirs(ours: Arrays, table: list[Entry]) -> Arrays:
     """Returns their arrays by name, without those that ours lack."""
     return {
         entry.key: np.ascontiguousarray(entry.transform.theirs(ours[entry.path][entry.slot]))
         for entry in table
         if entry.path in ours
     }
-
-
-def _empty(shape: tuple[int, ...]) -> np.ndarray:
-    return np.broadcast_to(np.float32(0), shape)

@@ -19,37 +19,33 @@ class Transform(NamedTuple):
     theirs: Callable[[np.ndarray], np.ndarray]
 
 
-class Entry(NamedTuple):
-    """One array of another program, and its place among ours.
-
-    key: its name there.
-    path: of our array, levels joined by "/".
-    transform: of the layout.
-    slot: index of its place in our array, where several of theirs make up one of ours.
-    """
-
-    key: str
-    path: str
-    transform: Transform
-    slot: tuple = ()
-
-
 SAME = Transform(lambda x: x, lambda x: x)
 DENSE = Transform(np.transpose, np.transpose)  # [out, in] -> [in, out]
 CONV = Transform(lambda x: x.transpose(2, 3, 1, 0), lambda x: x.transpose(3, 2, 0, 1))  # from OIHW
 ROW = Transform(lambda x: x[0], lambda x: x[None])
 
 
+class Entry(NamedTuple):
+    """One array of another program, and its place among ours.
+
+    key: its name there; path: of our array, levels joined by "/"; slot: index of its place in our
+    array, where several of theirs make up one of ours.
+    """
+
+    key: str
+    path: str
+    transform: Transform = SAME
+    slot: tuple = ()
+
+
 def _dense(key: str, path: str, bias: bool = True, slot: tuple = ()) -> list[Entry]:
-    entries = [Entry(f"{key}.weight", f"{path}/kernel", DENSE, slot)]
-    return entries + ([Entry(f"{key}.bias", f"{path}/bias", SAME, slot)] if bias else [])
+    kernel = Entry(f"{key}.weight", f"{path}/kernel", DENSE, slot)
+    return [kernel, Entry(f"{key}.bias", f"{path}/bias", SAME, slot)] if bias else [kernel]
 
 
 def _norm(key: str, path: str, slot: tuple = ()) -> list[Entry]:
-    return [
-        Entry(f"{key}.weight", f"{path}/scale", SAME, slot),
-        Entry(f"{key}.bias", f"{path}/bias", SAME, slot),
-    ]
+    names = {"weight": "scale", "bias": "bias"}
+    return [Entry(f"{key}.{x}", f"{path}/{ours}", SAME, slot) for x, ours in names.items()]
 
 
 def _block(key: str, path: str) -> list[Entry]:
@@ -63,47 +59,39 @@ def _block(key: str, path: str) -> list[Entry]:
     ]
 
 
-def timm(variant: Variant, prefix: str = "", sides: bool = False, last: str = "") -> list[Entry]:
+def timm(variant: Variant, prefix: str = "", sie: bool = False, last: str = "") -> list[Entry]:
     """Lists a backbone in timm's layout.
 
-    Args:
-        variant: gives the depth.
-        prefix: of every name; "base." in the released programs.
-        sides: whether there is a side information embedding, which timm's own networks lack.
-        last: name of the last block and norm where they are apart: "b1" in TransReID, whose
-            jigsaw branch trains a copy of both.
+    prefix: of every name; "base." in the released programs. sie: whether there is a side
+    information embedding, which timm's own networks lack. last: name of the last block and norm
+    where they are apart: "b1" in TransReID, whose jigsaw branch trains a copy of both.
     """
     ours = "params/backbone/"
-    blocks = [f"{prefix}blocks.{i}" for i in range(variant.depth)]
-    norm = f"{prefix}norm"
+    blocks, norm = [f"{prefix}blocks.{i}" for i in range(variant.depth)], f"{prefix}norm"
     if last:
         blocks[-1], norm = f"{last}.0", f"{last}.1"
+    embeddings = ["cls_token", "pos_embed", *(["sie_embed"] if sie else [])]
     return [
-        Entry(f"{prefix}cls_token", f"{ours}cls_token", SAME),
-        Entry(f"{prefix}pos_embed", f"{ours}pos_embed", SAME),
-        *([Entry(f"{prefix}sie_embed", f"{ours}sie_embed", SAME)] if sides else []),
+        *(Entry(f"{prefix}{name}", f"{ours}{name}") for name in embeddings),
         Entry(f"{prefix}patch_embed.proj.weight", f"{ours}patch_embed/kernel", CONV),
-        Entry(f"{prefix}patch_embed.proj.bias", f"{ours}patch_embed/bias", SAME),
+        Entry(f"{prefix}patch_embed.proj.bias", f"{ours}patch_embed/bias"),
         *(e for i, key in enumerate(blocks) for e in _block(key, f"{ours}blocks_{i}")),
         *_norm(norm, f"{ours}norm"),
     ]
 
 
-def dpeformer(variant: Variant, parts: int, sides: bool = False) -> list[Entry]:
+def dpeformer(variant: Variant, parts: int, sie: bool = False) -> list[Entry]:
     """Lists the whole network; `parts` is 4 in the released program."""
-    table = timm(variant, "base.", sides)
+    table = timm(variant, "base.", sie)
     for part in range(parts):
-        table += _blending(f"attention_global.{part}", (part,))
-        for number, name in ((part, "holistic_norm"), (parts + part, "part_norm")):
-            table += _part_norm(f"bottleneck_local.{number}", name, (part,))
-        key = f"classifier_local.{parts + part}"
-        table += _dense(key, "params/part_classifier", False, (part,))
-    return [
-        *table,
-        *_dense("classifier1", "params/holistic_classifier", bias=False),
-        *_dense("classifier1_4", "params/blended_classifier", bias=False),
-        *_dense("classifier3", "params/global_classifier", bias=False),
-    ]
+        slot, local = (part,), parts + part
+        table += _blending(f"attention_global.{part}", slot)
+        table += _part_norm(f"bottleneck_local.{part}", "holistic_norm", slot)
+        table += _part_norm(f"bottleneck_local.{local}", "part_norm", slot)
+        table += _dense(f"classifier_local.{local}", "params/part_classifier", False, slot)
+    table += _dense("classifier1", "params/holistic_classifier", bias=False)
+    table += _dense("classifier1_4", "params/blended_classifier", bias=False)
+    return table + _dense("classifier3", "params/global_classifier", bias=False)
 
 
 def _blending(key: str, slot: tuple) -> list[Entry]:
@@ -132,10 +120,9 @@ def vit_jax(variant: Variant) -> list[Entry]:
     """Lists a backbone in Google's layout: kernels lie as ours, attention is split by head."""
     ours, root = "params/backbone", "Transformer"
     table = [
-        Entry("cls", f"{ours}/cls_token", SAME),
-        Entry("embedding/kernel", f"{ours}/patch_embed/kernel", SAME),
-        Entry("embedding/bias", f"{ours}/patch_embed/bias", SAME),
-        Entry(f"{root}/posembed_input/pos_embedding", f"{ours}/pos_embed", SAME),
+        Entry("cls", f"{ours}/cls_token"),
+        *_same("embedding", f"{ours}/patch_embed", "kernel"),
+        Entry(f"{root}/posembed_input/pos_embedding", f"{ours}/pos_embed"),
         *_same(f"{root}/encoder_norm", f"{ours}/norm", "scale"),
     ]
     for i in range(variant.depth):
@@ -149,7 +136,7 @@ def vit_jax(variant: Variant) -> list[Entry]:
 
 
 def _same(key: str, path: str, weight: str) -> list[Entry]:
-    return [Entry(f"{key}/{x}", f"{path}/{x}", SAME) for x in (weight, "bias")]
+    return [Entry(f"{key}/{x}", f"{path}/{x}") for x in (weight, "bias")]
 
 
 def _vit_jax_attention(key: str, path: str, variant: Variant) -> list[Entry]:
@@ -159,7 +146,7 @@ def _vit_jax_attention(key: str, path: str, variant: Variant) -> list[Entry]:
     split_in = Transform(lambda x: x.reshape(-1, width), lambda x: x.reshape(heads, -1, width))
     table = [
         Entry(f"{key}/out/kernel", f"{path}/attn/proj/kernel", split_in),
-        Entry(f"{key}/out/bias", f"{path}/attn/proj/bias", SAME),
+        Entry(f"{key}/out/bias", f"{path}/attn/proj/bias"),
     ]
     for i, name in enumerate(("query", "key", "value")):
         third = (..., slice(i * width, (i + 1) * width))

@@ -7,40 +7,40 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict
 
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.conversion.formats import MEMORY
-from dpeformer_jax.conversion.mapping import Arrays
-from dpeformer_jax.conversion.paths import writing
+from dpeformer_jax.checkpoint.weights import Weights
+from dpeformer_jax.conversion.formats import MEMORY, table_of
+from dpeformer_jax.conversion.mapping import Arrays, to_theirs
 from dpeformer_jax.model.spec import NetworkSpec
-from dpeformer_jax.model.vit import VARIANTS
+from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
 
 WRAPPERS = ("model", "state_dict")
+IMAGES = 2  # that `verify` compares
+TOLERANCE = 1e-4  # of the largest token value; float32 differs by about 1e-6
 
 
 def read(source: Path) -> Arrays:
     """Reads all tensors of a torch or safetensors file as float32, by name.
 
     A state_dict may lie under one of WRAPPERS, and its names may begin with "module.". The one
-    tensor of a memory file gets the name MEMORY.
-
-    Raises:
-        UserError: the file is no checkpoint, is damaged, or could run code.
+    tensor of a memory file gets the name MEMORY. Raises UserError where the file is no checkpoint,
+    is damaged, or could run code.
     """
     found = _safetensors(source) if source.suffix == ".safetensors" else _torch_file(source)
-    while isinstance(found, Mapping):
-        wrapped = [found[name] for name in WRAPPERS if isinstance(found.get(name), Mapping)]
-        if not wrapped:
-            break
-        found = wrapped[0]
     if not isinstance(found, Mapping):
         found = {MEMORY: found}
+    while wrapped := [x for x in map(found.get, WRAPPERS) if isinstance(x, Mapping)]:
+        found = wrapped[0]
     for name, tensor in found.items():
         plain = hasattr(tensor, "detach") and str(tensor.layout) == "torch.strided"
         if not isinstance(name, str) or not plain or tensor.is_complex():
@@ -51,45 +51,55 @@ def read(source: Path) -> Arrays:
     return {name.removeprefix("module."): x.detach().float().numpy() for name, x in found.items()}
 
 
-def write(target: Path, arrays: Arrays) -> None:
-    """Writes a state_dict, or the one tensor of a memory file, in the format of the suffix.
-
-    Raises:
-        UserError: torch is not installed, or the target cannot be written.
-    """
+def write(target: Path, arrays: Arrays, suffix: str) -> None:
+    """Writes a state_dict, or the one tensor of a memory file, in the format of the suffix."""
     torch = _torch()
     from safetensors.numpy import save
 
-    with writing(target) as partial, partial.open("wb") as file:
-        if target.suffix == ".safetensors":
+    with target.open("wb") as file:
+        if suffix == ".safetensors":
             file.write(save(arrays))
         else:
             tensors = _tensors(torch, arrays)
             torch.save(tensors.get(MEMORY, tensors), file)
 
 
-def timm_tokens(state: Arrays, spec: NetworkSpec, images: np.ndarray) -> np.ndarray:
-    """Computes a backbone's tokens [B, 1 + N, D] of images [B, H, W, 3] by timm, in float32.
+def verify(weights: Weights, tell: Callable[[str], None]) -> None:
+    """Tells the largest difference between our backbone's tokens and timm's on random images.
 
-    `state` holds the backbone under timm's names. timm knows no side information embedding.
-
-    Raises:
-        UserError: torch or timm is not installed.
+    Raises UserError where the backbone is not whole, timm is not installed, or the difference is
+    above TOLERANCE.
     """
+    spec = weights.spec
+    if spec is None or any("/backbone/" in name for name in weights.missing):
+        raise UserError("--verify needs a whole backbone; leave it out")
+    shape = (IMAGES, *spec.image_size, 3)
+    images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
+    params = weights.variables["params"]["backbone"]
+    cameras = {"sie_rows": spec.sie_rows, "sie_coefficient": spec.sie_coefficient}
+    ours = VisionTransformer(VARIANTS[spec.variant], spec.stride, **cameras)
+    with jax.default_matmul_precision("highest"):
+        tokens = jax.jit(ours.apply)({"params": params}, images, jnp.zeros(IMAGES, jnp.int32))
+    state = to_theirs(flatten_dict(weights.variables, sep="/"), table_of("timm", spec))
+    if spec.sie_rows:  # timm knows no cameras: all images are from the first
+        state["pos_embed"] = state["pos_embed"] + spec.sie_coefficient * params["sie_embed"][:1]
+    expected = _timm_tokens(state, spec, images)
+    difference = np.abs(np.asarray(tokens) - expected).max()
+    tell(f"largest difference from timm's tokens: {difference:.1e}")
+    if not difference <= TOLERANCE * np.abs(expected).max():
+        raise UserError("the tokens are not those of timm; nothing was written")
+
+
+def _timm_tokens(state: Arrays, spec: NetworkSpec, images: np.ndarray) -> np.ndarray:
+    """Computes the tokens [B, 1 + N, D] of images [B, H, W, 3] by timm, in float32."""
     torch = _torch()
     try:
         from timm.models.vision_transformer import VisionTransformer
     except ImportError as error:
         raise UserError("--verify needs timm: pip install timm") from error
     size = VARIANTS[spec.variant]
-    network = VisionTransformer(
-        spec.image_size,
-        size.patch,
-        embed_dim=size.width,
-        depth=size.depth,
-        num_heads=size.heads,
-        num_classes=0,
-    )
+    sizes = {"embed_dim": size.width, "depth": size.depth, "num_heads": size.heads}
+    network = VisionTransformer(spec.image_size, size.patch, num_classes=0, **sizes)
     network.patch_embed.proj.stride = (spec.stride, spec.stride)
     tensors = _tensors(torch, state)
     network.pos_embed = torch.nn.Parameter(tensors["pos_embed"])
@@ -137,14 +147,10 @@ def _torch_file(source: Path) -> Any:
             return torch.load(source, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL (\S+)", str(error))
-        if named is None:
-            raise UserError(
-                f"{source} is damaged, or a pickle that could run code; it was refused unread"
-            ) from error
+        wrong = f"holds {named[1]}" if named else "is damaged, or holds more than tensors"
         raise UserError(
-            f"{source} holds more than tensors ({named[1]}), which could run code when loaded; it "
-            "was refused unread. Save plain weights, from a program that you trust: "
-            "torch.save(model.state_dict(), FILE)"
+            f"{source} {wrong}, which could run code when loaded; it was refused unread. Save "
+            "plain weights, from a program that you trust: torch.save(model.state_dict(), FILE)"
         ) from error
     except Exception as error:  # torch raises nearly anything for what is no torch file
         raise UserError(f"{source} is not a torch checkpoint, or a damaged one") from error

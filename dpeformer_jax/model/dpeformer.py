@@ -26,11 +26,9 @@ class DPEFormer(nn.Module):
     space; "parts" [B, P * D], the normalised blended parts of the selected patches (z). Logits:
     "holistic", "parts" and "global_token" [B, C]; "each_part" [B, P, C].
 
-    Attributes:
-        spec: defines the features. Backbone and blending compute in its dtype; selection, pooling,
-            norms and heads in float32.
-        drop_path, remat, attention: see VisionTransformer.
-        microbatches: see tokens_of_views.
+    spec: defines the features. Backbone and blending compute in its dtype; selection, pooling,
+    norms and heads in float32. drop_path, remat, attention: see VisionTransformer; microbatches:
+    see tokens_of_views.
     """
 
     spec: NetworkSpec

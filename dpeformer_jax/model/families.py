@@ -15,11 +15,7 @@ FAMILIES: dict[str, type[nn.Module]] = {"dpeformer": DPEFormer}
 
 
 def build_network(spec: NetworkSpec, **running: Any) -> nn.Module:
-    """Builds the network.
-
-    running: what changes how the network runs and not what it computes, for example `remat`; or
-    only its training, as `drop_path`. See the family's class.
-    """
+    """Builds the network; `running`: options of its class beside the spec, such as `remat`."""
     return FAMILIES[spec.family](spec, **running)
 
 

@@ -98,8 +98,7 @@ def own_bands(selection: Selection, parts: int) -> jax.Array:
 def shortened(selection: Selection) -> jax.Array:
     """Returns weights [B, N, N] that pool each image's K kept patches to the batch's smallest K.
 
-    The released program does this, and so its features depend on the batch. Rows from the smallest
-    K on are 0.
+    By this the released program's features depend on the batch. Rows from the smallest K on are 0.
     """
     patches = selection.rank.shape[1]
     return pooling_weights(selection.count, selection.rank, selection.count.min(), rows=patches)

@@ -111,10 +111,9 @@ class NetworkSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the spec as plain JSON values with the version of its form."""
-        fields = dataclasses.asdict(self)
-        lists = {name: list(fields[name]) for name in ("image_size", "cameras")}
-        lists["cameras"] = [list(camera) for camera in self.cameras]
-        return {"version": VERSION, **fields, **lists}
+        cameras = [list(camera) for camera in self.cameras]
+        lists = {"image_size": list(self.image_size), "cameras": cameras}
+        return {"version": VERSION, **dataclasses.asdict(self), **lists}
 
     @classmethod
     def from_json(cls, stored: dict[str, Any]) -> "NetworkSpec":
@@ -127,14 +126,11 @@ class NetworkSpec:
         fields = {RENAMED.get(name, name): value for name, value in stored.items()}
         version = fields.pop("version", 1)
         known = {field.name for field in dataclasses.fields(cls)}
-        if unknown := sorted(fields.keys() - known):
+        unknown = sorted(fields.keys() - known)
+        if unknown or version > VERSION:
+            told = f"has the field {some(unknown)}" if unknown else "is newer"
             raise UserError(
-                f"the network's description (version {version}) has the field {some(unknown)}, "
-                f"which this program (version {VERSION}) does not know; update dpeformer_jax"
-            )
-        if version > VERSION:
-            raise UserError(
-                f"the network's description has version {version}, and this program knows "
+                f"the network's description (version {version}) {told}, and this program knows "
                 f"versions up to {VERSION}; update dpeformer_jax"
             )
         height, width = fields.pop("image_size")

@@ -22,7 +22,6 @@ def tokens_of_views(
     """Computes the tokens [B, 1 + N, D] of the clean and of the occluded view as one batch.
 
     Args:
-        backbone: its parameters serve both views.
         views: [2, B, H, W, 3] normalised, clean then occluded.
         camera_row: [B] row of the side information embedding, or None.
         keys: [2, B] random keys for the stochastic depth.

@@ -12,6 +12,7 @@ import jax
 import jax.numpy as jnp
 
 TRUNCATED_NORMAL = nn.initializers.truncated_normal(0.02)
+fold_each = jax.vmap(jax.random.fold_in, (0, None))  # keys [B] and one number
 # torch's default for a convolution: uniform in +- 1 / sqrt(fan_in).
 TORCH_UNIFORM = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
 
@@ -128,10 +129,7 @@ def gelu(x: jax.Array) -> jax.Array:
 
 
 class Dense(nn.Dense):
-    """An nn.Dense that takes the tokens of all examples as one axis: [..., D] -> [..., features].
-
-    A CPU then takes half the time for the gradient of the kernel.
-    """
+    """An nn.Dense of the tokens of all examples as one axis, which halves a CPU's gradient time."""
 
     def __call__(self, x: jax.Array) -> jax.Array:
         return super().__call__(x.reshape(-1, x.shape[-1])).reshape(*x.shape[:-1], self.features)
@@ -181,8 +179,7 @@ class Block(nn.Module):
         def dropped(branch: jax.Array, index: int) -> jax.Array:
             if keys is None or self.drop_path == 0:
                 return branch
-            branch_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, index)
-            return drop_path(branch, self.drop_path, branch_keys)
+            return drop_path(branch, self.drop_path, fold_each(keys, index))
 
         def norm(name: str) -> nn.LayerNorm:
             # The gradient computes the norm again, or it would keep three float32 copies of x.
@@ -196,16 +193,10 @@ class Block(nn.Module):
 class VisionTransformer(nn.Module):
     """ViT without a classifier; returns all tokens after the final norm.
 
-    Attributes:
-        variant: width, depth, heads, patch.
-        stride: pixels between neighbouring patches; smaller than the patch makes them overlap.
-        drop_path: stochastic depth of the last block; it grows linearly from 0 in the first.
-        sie_rows: of the side information embedding (SIE, arXiv 2102.04378 section 3.3), one a
-            camera; 0 switches it off.
-        sie_coefficient: factor lambda of the SIE.
-        dtype: of the computation; parameters are always float32.
-        remat: computes each block again for its gradient, instead of keeping what is inside it.
-        attention: one of ATTENTIONS.
+    variant, stride, dtype: see NetworkSpec; drop_path: stochastic depth of the last block, which
+    grows linearly from 0 in the first; sie_rows, sie_coefficient: rows, one a camera, and factor of
+    the side information embedding (SIE, arXiv 2102.04378 section 3.3); remat: whether each block is
+    computed again for its gradient, instead of kept; attention: one of ATTENTIONS.
     """
 
     variant: Variant
@@ -229,15 +220,8 @@ class VisionTransformer(nn.Module):
             keys: [B] random keys for the stochastic depth; None (evaluation) drops nothing.
         """
         width, patch = self.variant.width, self.variant.patch
-        patches = nn.Conv(
-            width,
-            (patch, patch),
-            strides=self.stride,
-            padding="VALID",
-            dtype=self.dtype,
-            kernel_init=TORCH_UNIFORM,
-            name="patch_embed",
-        )(images)
+        conv = partial(nn.Conv, padding="VALID", dtype=self.dtype, kernel_init=TORCH_UNIFORM)
+        patches = conv(width, (patch, patch), self.stride, name="patch_embed")(images)
         patches = patches.reshape(len(images), -1, width)
         cls_token = self.param("cls_token", TRUNCATED_NORMAL, (1, 1, width))
         x = jnp.concatenate([jnp.broadcast_to(cls_token, (len(images), 1, width)), patches], axis=1)
@@ -249,9 +233,7 @@ class VisionTransformer(nn.Module):
         block = nn.remat(Block) if self.remat else Block
         for depth in range(self.variant.depth):
             rate = self.drop_path * depth / max(self.variant.depth - 1, 1)
-            block_keys = (
-                None if keys is None else jax.vmap(jax.random.fold_in, (0, None))(keys, depth)
-            )
+            block_keys = None if keys is None else fold_each(keys, depth)
             fields = self.variant.heads, rate, self.dtype, self.attention
             x = block(*fields, name=f"blocks_{depth}")(x, block_keys)
         return nn.LayerNorm(epsilon=1e-6, dtype=self.dtype, name="norm")(x)

@@ -12,7 +12,7 @@ from dpeformer_jax.features import SELECTED, FeaturePass, Features, at_unit_leng
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.retrieval import metrics
 from dpeformer_jax.retrieval.metrics import Labels
-from dpeformer_jax.retrieval.rerank import Rerank
+from dpeformer_jax.retrieval.rerank import rerank
 
 LOG = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ def evaluate(
     variables: Any,
     spec: NetworkSpec,
     test_sets: Sequence[TestSet],
-    rerank: Rerank | None,
+    reranking: Mapping[str, Any] | None,
     heading: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Scores a network on every test set and returns the content of eval.json.
@@ -31,18 +31,16 @@ def evaluate(
     evaluation, and the scores by data set.
 
     Args:
-        features: the network's feature pass.
-        variables: "params" and "batch_stats" of the network.
-        spec: defines the network, and names its cameras.
+        features, variables, spec: the network's feature pass, weights and definition.
         test_sets: what to score it on.
-        rerank: also scores k-reciprocal re-ranking; None does not.
+        reranking: k1, k2 and weight of the k-reciprocal re-ranking that is scored too, or None.
         heading: what the caller knows of the network, such as its step.
 
     Raises:
         UserError: the network embeds the camera and does not know one of a test set's.
         ValueError: no query of a test set has a match in its gallery.
     """
-    settings: dict[str, Any] = {"flip": features.flip, "rerank": rerank and rerank.as_dict()}
+    settings: dict[str, Any] = {"flip": features.flip, "rerank": reranking}
     if spec.mixes_batch:
         settings["batch_size"] = features.batch_size
         LOG.warning(
@@ -61,7 +59,7 @@ def evaluate(
         labels = [
             Labels(images.identities, images.cameras) for images in (test.query, test.gallery)
         ]
-        datasets[test.name] = {**test.provenance, **_scores(query, gallery, *labels, rerank)}
+        datasets[test.name] = {**test.provenance, **_scores(query, gallery, *labels, reranking)}
     weights = fingerprint(fingerprints(jax.device_get(variables)))
     told = {"network": spec.to_json(), "weights": weights, "settings": settings}
     return {**heading, **told, "datasets": datasets}
@@ -78,18 +76,20 @@ def _features_of(
 
 
 def _scores(
-    query: Features, gallery: Features, of_query: Labels, of_gallery: Labels, rerank: Rerank | None
+    query: Features,
+    gallery: Features,
+    of_query: Labels,
+    of_gallery: Labels,
+    reranking: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Returns {NAME: {mAP, ...}, "queries_used", "queries_skipped"}; re-ranked: NAME_reranked."""
     result: dict[str, Any] = {}
     for name, features in query.items():
         scores = metrics.score(features, gallery[name], of_query, of_gallery)
         result[name] = scores.as_dict()
-        if rerank is not None:
-            distances = rerank(features, gallery[name])
+        if reranking is not None:
+            distances = rerank(features, gallery[name], **reranking)
             reranked = metrics.score_distances(distances.__getitem__, of_query, of_gallery)
             result[f"{name}_reranked"] = reranked.as_dict()
-    return result | {
-        "queries_used": scores.queries_used,
-        "queries_skipped": scores.queries_skipped,
-    }
+    counts = {"queries_used": scores.queries_used, "queries_skipped": scores.queries_skipped}
+    return result | counts

@@ -26,10 +26,9 @@ class Labels(NamedTuple):
 class Ranking(NamedTuple):
     """How well the gallery is ordered for each of Q queries; NaN where no match is left.
 
-    precision: [Q] all-point average precision, the mean of the precision at each match.
-    penalty: [Q] inverse negative penalty, number of matches / rank of the last one
-        (arXiv 2001.04193).
-    first: [Q] rank of the first match.
+    precision: [Q] all-point average precision, the mean of the precision at each match; penalty:
+    [Q] inverse negative penalty, number of matches / rank of the last (arXiv 2001.04193); first:
+    [Q] rank of the first match.
     """
 
     precision: np.ndarray
@@ -89,11 +88,7 @@ def rank_queries(distances: np.ndarray, match: np.ndarray, removed: np.ndarray) 
 
 
 def score(query: np.ndarray, gallery: np.ndarray, of_query: Labels, of_gallery: Labels) -> Scores:
-    """Scores features [Q, F] against [G, F].
-
-    Raises:
-        ValueError: no query has a match in the gallery.
-    """
+    """Scores features [Q, F] against [G, F]; see `score_distances`."""
     return score_distances(
         lambda part: squared_distances(query[part], gallery), of_query, of_gallery
     )

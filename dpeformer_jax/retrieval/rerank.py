@@ -5,7 +5,6 @@ neighbours: each of the two is among the nearest of the other. Encodings are com
 Jaccard distance. No array has a row and a column for every image.
 """
 
-import dataclasses
 from itertools import pairwise
 
 import numpy as np
@@ -17,23 +16,6 @@ from dpeformer_jax.retrieval.metrics import squared_distances
 ROWS_AT_ONCE = 256  # so that the distances of 20,000 images take some 0.15 GB
 
 
-@dataclasses.dataclass(frozen=True)
-class Rerank:
-    """Re-ranking under fixed settings: see `rerank`."""
-
-    k1: int = 20
-    k2: int = 6
-    weight: float = 0.3
-
-    def __call__(self, query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-        """Returns distances [Q, G] of features [Q, F] and [G, F]."""
-        return rerank(query, gallery, self.k1, self.k2, self.weight)
-
-    def as_dict(self) -> dict[str, float]:
-        """Returns the settings for eval.json."""
-        return dataclasses.asdict(self)
-
-
 def rerank(
     query: np.ndarray, gallery: np.ndarray, k1: int = 20, k2: int = 6, weight: float = 0.3
 ) -> np.ndarray:
@@ -42,12 +24,9 @@ def rerank(
     Args:
         query, gallery: a distance depends on all of them, not on its two images alone.
         k1: number of neighbours, besides the image itself, that may encode it.
-        k2: number of nearest images, itself included, whose encodings are averaged; 1 averages
-            nothing.
+        k2: number of nearest images, itself included, whose encodings are averaged.
         weight: of the squared Euclidean distance, as a share of the query's largest. The Jaccard
             distance has the rest.
-
-    With fewer images than k1 or k2, all of them are neighbours.
 
     Raises:
         ValueError: k1 or k2 is below 1, the weight not between 0 and 1, a feature not finite.

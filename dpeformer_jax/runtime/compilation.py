@@ -11,12 +11,9 @@ def keep_compiled() -> None:
 
     JAX_COMPILATION_CACHE_DIR names another folder; an empty value turns the cache off.
     """
-    settings = {
-        "jax_compilation_cache_dir": _folder(),
-        # JAX keeps programs that took a second; a start has a handful that take less.
-        "jax_persistent_cache_min_compile_time_secs": 0,
-    }
-    for name, value in settings.items():
+    # JAX keeps programs that took a second; a start has a handful that take less.
+    shortest = "jax_persistent_cache_min_compile_time_secs", 0
+    for name, value in (("jax_compilation_cache_dir", _folder()), shortest):
         if name.upper() not in os.environ:  # which JAX reads itself
             jax.config.update(name, value)
 

@@ -1,11 +1,15 @@
 """Places arrays on devices: batches split over all of them, everything else whole on each."""
 
+import contextlib
+import itertools
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from dpeformer_jax.base.errors import UserError
 
 AXIS = "data"
 
@@ -35,22 +39,16 @@ def own_places(mesh: Mesh, batch_size: int) -> np.ndarray:
 def prefetch(batches: Iterable[Any], mesh: Mesh) -> Iterator[Any]:
     """Puts each batch on the devices while the one before it is computed on.
 
-    Args:
-        batches: trees of arrays [n, ...], the part of each batch at this process's `own_places`.
-        mesh: whose devices share a batch.
+    batches: trees of arrays [n, ...], the part of each batch at this process's `own_places`.
     """
     sharding = split_by_example(mesh)
 
     def place(x: Any) -> jax.Array:
         return jax.make_array_from_process_local_data(sharding, np.asarray(x))
 
-    ahead = None
-    for batch in batches:
-        current, ahead = ahead, jax.tree.map(place, batch)
-        if current is not None:
-            yield current
-    if ahead is not None:
-        yield ahead
+    placed = (jax.tree.map(place, batch) for batch in batches)
+    for batch, _ in itertools.pairwise(itertools.chain(placed, [None])):
+        yield batch
 
 
 def on_each(tree: Any, mesh: Mesh) -> Any:
@@ -73,3 +71,21 @@ def on_all_devices(tree: Any, mesh: Mesh) -> Any:
         return jax.make_array_from_single_device_arrays(x.shape, sharding, pieces)
 
     return jax.tree.map(join, tree)
+
+
+@contextlib.contextmanager
+def memory_explained() -> Iterator[None]:
+    """Turns XLA's error about memory into a UserError that lists what helps, by its cost."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise UserError(
+            f"the devices' memory is too small: {str(error).splitlines()[0]} In training try "
+            "--config.data.cache=auto where it is 'device', then --config.model.dtype=bfloat16, "
+            "then --config.train.microbatches=2 or more, then --config.model.remat=True, which "
+            "leave the step's batch as it is; last a smaller --config.train.batch_size. In scoring "
+            "lower --config.eval.batch_size. A bank of cut-outs (config.views.occluders) lies "
+            "there too"
+        ) from error

@@ -17,17 +17,12 @@ from jax.experimental import multihost_utils
 from dpeformer_jax.base.atomic_write import write_text
 from dpeformer_jax.base.errors import UserError
 
-BY_SIGNAL = (128 + signal.SIGTERM, 128 + signal.SIGINT)
-HEARTBEAT = 20  # seconds after which the others know that a process is gone
-
 
 @dataclasses.dataclass(frozen=True)
 class Distributed:
-    """`config.distributed`: how the processes find each other.
+    """`config.distributed`, see configs/default.py: how the processes find each other.
 
-    coordinator: host:port of process 0; processes: how many there are; process: number of this
-    one. Where "", 0 or -1 stands, JAX takes the value from the environment (SLURM, Open MPI,
-    Kubernetes, TPU pods).
+    For "", 0 and -1 JAX asks the environment: SLURM, Open MPI, Kubernetes, TPU pods.
     """
 
     enabled: bool = False
@@ -39,10 +34,7 @@ class Distributed:
 def join_processes(settings: Distributed) -> None:
     """Connects this process with the others; from then on only process 0 prints and logs.
 
-    Must be called before anything is computed.
-
-    Raises:
-        UserError: the processes do not find each other.
+    Must be called before anything is computed. Raises UserError where they do not find each other.
     """
     if not settings.enabled:
         return
@@ -52,7 +44,7 @@ def join_processes(settings: Distributed) -> None:
             coordinator_address=settings.coordinator or None,
             num_processes=settings.processes or None,
             process_id=settings.process if settings.process >= 0 else None,
-            heartbeat_timeout_seconds=HEARTBEAT,
+            heartbeat_timeout_seconds=20,  # after which the others know that a process is gone
         )
     except (ValueError, RuntimeError) as error:
         raise UserError(
@@ -77,7 +69,8 @@ def failing_together() -> Iterator[None]:
         yield
     except BaseException as error:
         code = error.code if isinstance(error, SystemExit) else 1
-        if jax.process_count() == 1 or code in (0, None, *BY_SIGNAL):
+        together = (0, None, 128 + signal.SIGTERM, 128 + signal.SIGINT)
+        if jax.process_count() == 1 or code in together:
             raise
         if not isinstance(error, SystemExit):
             traceback.print_exc()
@@ -86,19 +79,12 @@ def failing_together() -> Iterator[None]:
 
 
 def agreed(*wishes: bool) -> tuple[bool, ...]:
-    """Returns, for each wish, whether any of the processes has it; all processes call this in step.
-
-    Without a wish the call waits for all of them.
-    """
-    if jax.process_count() == 1:
-        return wishes
+    """Returns, for each wish, whether any process has it; waits until all have called it."""
     return tuple(multihost_utils.process_allgather(np.array(wishes)).any(axis=0).tolist())
 
 
 def same_everywhere(number: int) -> bool:
-    """Tells whether all processes have the same number; all processes call this in step."""
-    if jax.process_count() == 1:
-        return True
+    """Tells whether all processes have the same number; waits until all have called it."""
     return np.unique(multihost_utils.process_allgather(np.array(number))).size == 1
 
 

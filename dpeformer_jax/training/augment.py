@@ -37,18 +37,11 @@ def flip_and_shift(key: jax.Array, image: jax.Array, padding: int) -> jax.Array:
 
 
 def two_views(
-    key: jax.Array,
-    image: jax.Array,
-    padding: int,
-    occlude: Callable[[jax.Array, jax.Array], jax.Array],
+    key: jax.Array, image: jax.Array, padding: int, occlude: Callable[..., jax.Array]
 ) -> jax.Array:
-    """Returns the clean view and its occluded copy, normalised: [2, H, W, 3] float32.
+    """Returns the clean view of a uint8 image and its occluded copy, normalised: [2, H, W, 3].
 
-    Args:
-        key: of this image.
-        image: uint8 [H, W, 3].
-        padding: pixels around the image before the random crop.
-        occlude: fn(key, image in 0..1) -> image.
+    padding: pixels around the image before the random crop; occlude: fn(key, image in 0..1).
     """
     jitter_key, place_key, occlusion_key = jax.random.split(key, 3)
     clean = color_jitter(jitter_key, from_uint8(image))

@@ -7,13 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.training.state import TrainState
-
-ADVICE = (
-    "Try a lower config.optim.lr, more config.optim.warmup_epochs, or config.model.dtype = "
-    "'float32', in another --workdir (config.init.checkpoint may name this one); or go on with "
-    "config.train.on_nonfinite = 'skip'"
-)
+from dpeformer_jax.training.experiment import TrainState
 
 Metrics = dict[str, jax.Array]
 
@@ -38,5 +32,7 @@ def refuse_nonfinite(step: int, metrics: Mapping[str, float]) -> None:
     if bad and not metrics.get("skipped"):
         raise UserError(
             f"step {step}: {', '.join(bad)}; the training diverged, and its last good checkpoint "
-            f"is kept. {ADVICE}"
+            "is kept. Try a lower config.optim.lr, more config.optim.warmup_epochs, or "
+            "config.model.dtype = 'float32', in another --workdir (config.init.checkpoint may name "
+            "this one); or go on with config.train.on_nonfinite = 'skip'"
         )

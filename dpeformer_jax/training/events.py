@@ -1,7 +1,6 @@
-"""Writes TensorBoard's events in the thread of the caller.
+"""Writes TensorBoard's events in the caller's thread.
 
-tensorboardX's own SummaryWriter uses a thread. A full disk ends that thread without a word, and the
-program then waits for it forever.
+A full disk silently ends the thread of tensorboardX's own SummaryWriter, which then waits forever.
 """
 
 import time
@@ -21,7 +20,7 @@ class Events:
         self._write(step, session_log=SessionLog(status=SessionLog.START))
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes scalars by name; raises OSError where the disk is full."""
+        """Writes scalars; raises OSError where the disk is full."""
         for name, value in values.items():
             self._write(step, summary=scalar(name, value))
         self._writer.flush()

@@ -1,28 +1,26 @@
-"""The parts of one training, made from plain settings."""
+"""The parts of one training, made from plain settings, and the state that its steps carry."""
 
 import dataclasses
-from functools import partial
+from typing import Any
 
 import flax.linen as nn
+import flax.struct
 import jax
+import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
 
 from dpeformer_jax.features import FeaturePass
+from dpeformer_jax.model.families import example
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.runtime.devices import replicated
-from dpeformer_jax.training.objective import Objective
+from dpeformer_jax.training.objective import MEMORY_FEATURE, Objective
 from dpeformer_jax.training.optim import Schedule
-from dpeformer_jax.training.state import TrainState, initial_state
 
 
 @dataclasses.dataclass(frozen=True)
 class ViewSettings:
-    """`config.views`: how a picture becomes a clean and an occluded view.
-
-    occlusion: of the occluded view, "roa", "erasing", "rectangle" or "person"; padding: black
-    pixels around the picture before the random crop; occluders: where "roa" has its cut-outs from.
-    """
+    """`config.views`, see configs/default.py: how a picture becomes two views."""
 
     occlusion: str = "roa"
     padding: int = 10
@@ -31,7 +29,7 @@ class ViewSettings:
 
 @dataclasses.dataclass(frozen=True)
 class TrainSettings:
-    """`config.train`: batches, epochs, and what is recorded when. configs/default.py has units."""
+    """`config.train`, see configs/default.py: batches, epochs, and what is recorded when."""
 
     batch_size: int = 64
     microbatches: int = 1
@@ -42,6 +40,39 @@ class TrainSettings:
     on_nonfinite: str = "stop"
     log_every: int = 50
     trace: int = 0
+
+
+@flax.struct.dataclass
+class TrainState:
+    """What training carries from step to step.
+
+    step: int32 scalar, steps done; params: trained parameters; batch_stats: running statistics of
+    the norms; memory: [C, F] the memory bank, or None; opt_state: of the optimiser.
+    """
+
+    step: jax.Array
+    params: Any
+    batch_stats: Any
+    memory: jax.Array | None
+    opt_state: Any
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """The network's variables."""
+        return {"params": self.params, "batch_stats": self.batch_stats}
+
+    @property
+    def items(self) -> dict[str, Any]:
+        """The state as the items of a checkpoint."""
+        memory = {} if self.memory is None else {"memory": {"features": self.memory}}
+        training = {"step": self.step, "opt_state": self.opt_state}
+        return {"variables": self.variables, **memory, "training": training}
+
+    @classmethod
+    def from_items(cls, items: dict[str, Any]) -> "TrainState":
+        """Returns the state whose `items` these are."""
+        memory = items.get("memory", {"features": None})["features"]
+        return cls(memory=memory, **items["variables"], **items["training"])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,11 +112,14 @@ class Experiment:
         """Returns shapes, types and places of the state, for restoring a checkpoint."""
         shapes = jax.eval_shape(self._create, jax.random.key(self.seed))
         place = replicated(self.mesh)
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place), shapes
-        )
+        return jax.tree.map(lambda x: x.update(sharding=place), shapes)
 
-    @property
-    def _create(self):
-        memory = self.objective.needs_memory
-        return partial(initial_state, network=self.network, tx=self.tx, with_memory=memory)
+    def _create(self, key: jax.Array) -> TrainState:
+        """Draws parameters; the memory bank, where the objective needs one, is empty."""
+        outputs, variables = self.network.init_with_output(key, *example(self.spec))
+        memory = None
+        if self.objective.needs_memory:
+            width = outputs.features[MEMORY_FEATURE].shape[1]
+            memory = jnp.zeros((self.spec.num_classes, width))
+        opt_state = self.tx.init(variables["params"])
+        return TrainState(jnp.zeros((), jnp.int32), memory=memory, opt_state=opt_state, **variables)

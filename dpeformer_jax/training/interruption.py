@@ -11,7 +11,6 @@ from typing import NoReturn
 
 LOG = logging.getLogger(__name__)
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
-SECONDS = 27  # to leave in; schedulers kill after 30
 
 
 class Interrupted(SystemExit):
@@ -28,11 +27,10 @@ class Interruption:
     Within `steps_first()` the first signal waits until the training asks for it. Elsewhere stopping
     loses nothing, and the signal raises Interrupted where the program is. A thread handles the
     second signal and the time limit, since Python's handlers wait for a computation in C to return.
-
     Only the main thread can take signals; in another one this context does nothing.
     """
 
-    def __init__(self, seconds: float = SECONDS):
+    def __init__(self, seconds: float = 27):  # to leave in; schedulers kill after 30
         self._seconds = seconds
         self._signal: int | None = None
         self._waits = False

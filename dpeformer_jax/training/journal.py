@@ -7,14 +7,11 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tqdm import tqdm
 
 from dpeformer_jax.runtime.processes import is_first, write_once
-
-if TYPE_CHECKING:
-    from dpeformer_jax.training.events import Events
 
 LOG = logging.getLogger(__name__)
 
@@ -24,8 +21,7 @@ class Journal:
 
     A line of metrics.jsonl averages the values since the line before; skipped steps only add to a
     count. The file holds nothing that depends on time, so that the same training writes the same
-    file; images per second go to TensorBoard and to the terminal. Only the first of several
-    processes writes.
+    file; images per second go elsewhere. Only the first of several processes writes.
     """
 
     def __init__(
@@ -42,14 +38,10 @@ class Journal:
         self._workdir, self._first = workdir, step
         self._path = workdir / "metrics.jsonl"
         forget_after(self._path, step)
-        self._events: Events | None = None
-        self._on_terminal = sys.stderr.isatty() and is_first()
+        self._events = None
+        self._terminal = sys.stderr.isatty() and is_first()
         self._bar = tqdm(
-            total=total_steps,
-            initial=step,
-            unit="step",
-            desc="train",
-            disable=not self._on_terminal,
+            desc="train", total=total_steps, initial=step, unit="step", disable=not self._terminal
         )
         sums = sums or {}
         self._sums: dict[str, float] = dict(sums.get("values", {}))
@@ -90,22 +82,17 @@ class Journal:
             name: total if name == "skipped" else total / self._taken
             for name, total in self._sums.items()
         }
-        line = {"step": step, "epoch": epoch, **means, "lr": lr}
         with self._path.open("a") as file:
-            file.write(json.dumps(line) + "\n")
+            file.write(json.dumps({"step": step, "epoch": epoch, **means, "lr": lr}) + "\n")
             file.flush()
             os.fsync(file.fileno())  # no checkpoint is on disk before the lines that precede it
         self._tell(step, epoch, means, rate)
-        values = {"epoch": epoch, **means, "lr": lr, "images_per_second": rate}
-        self._opened_events().add(step, values)
-
-    def _opened_events(self) -> "Events":
         if self._events is None:
             # Imported while a step computes, since it takes a second.
             from dpeformer_jax.training.events import Events
 
             self._events = Events(self._workdir, self._first)
-        return self._events
+        self._events.add(step, {"epoch": epoch, **means, "lr": lr, "images_per_second": rate})
 
     def _restart_clock(self) -> None:
         self._timed, self._since = 0, time.monotonic()  # steps of this process since then
@@ -114,14 +101,11 @@ class Journal:
         told = f"loss {means['loss']:.3f}" if "loss" in means else "no loss"
         if means.get("skipped"):
             told += f", {means['skipped']:.0f} steps skipped"
-        if self._on_terminal:
+        if self._terminal:
             self._bar.set_postfix_str(f"epoch {epoch}, {told}, {rate:.0f} images/s")
-            return
-        left = (self._total - step) * self._batch / rate
-        LOG.info(
-            "step %d/%d epoch %d %s %.0f images/s, %.1f min left",
-            *(step, self._total, epoch, told, rate, left / 60),
-        )
+        else:
+            place, left = f"{step}/{self._total}", (self._total - step) * self._batch / rate / 60
+            LOG.info(f"step {place} epoch {epoch} {told} {rate:.0f} images/s, {left:.1f} min left")
 
 
 def forget_after(path: Path, step: int) -> None:

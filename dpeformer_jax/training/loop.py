@@ -16,21 +16,16 @@ from dpeformer_jax.runtime.devices import on_each, own_places, prefetch, replica
 from dpeformer_jax.runtime.processes import agreed
 from dpeformer_jax.training import memory
 from dpeformer_jax.training.divergence import Metrics, refuse_nonfinite
-from dpeformer_jax.training.experiment import Experiment
+from dpeformer_jax.training.experiment import Experiment, TrainState
 from dpeformer_jax.training.interruption import Interruption
 from dpeformer_jax.training.journal import Journal
 from dpeformer_jax.training.objective import MEMORY_FEATURE
-from dpeformer_jax.training.parallel import compile_step
-from dpeformer_jax.training.state import TrainState
-from dpeformer_jax.training.step import Resident
+from dpeformer_jax.training.step import Resident, compile_step
 from dpeformer_jax.training.timetable import Timetable
 from dpeformer_jax.training.trace import Trace
 from dpeformer_jax.training.workdir import check_data, record_data
 
 LOG = logging.getLogger(__name__)
-
-# fn(variables, steps done, name of the report): scores a network on the test sets.
-Score = Callable[[Any, int, str], None]
 
 
 def train(
@@ -39,21 +34,18 @@ def train(
     images: TrainingImages,
     bank: OccluderBank | None,
     trained_on: Mapping[str, Any],
-    score: Score,
+    score: Callable[[Any, int, str], None],
 ) -> None:
     """Trains to the last epoch, from the newest checkpoint if there is one.
 
     Args:
-        experiment: what is trained, and how.
         workdir: takes checkpoints and records.
-        images: the training set.
         bank: cut-outs for the occluded view "roa".
         trained_on: fingerprints of images and cut-outs.
-        score: is called with the network before its first step and at its end.
+        score: fn(variables, steps done, name of the report), for the first and the last network.
 
     Raises:
-        UserError: the objective does not fit the network; the checkpoints are of other data, or of
-            another network.
+        UserError: the checkpoints are of other data, or of another network.
         Interrupted: SIGTERM or SIGINT came. The running step is done and saved.
     """
     with Interruption() as interruption:
@@ -95,13 +87,8 @@ def run_epochs(
     pixels = images.pixels if experiment.images_on_device else None
     resident = on_each(Resident(bank, pixels), experiment.mesh)
     running = None  # metrics of the step in flight, fetched after the next one is dispatched
-    with (
-        Journal(
-            workdir, step, timetable.total, settings.log_every, settings.batch_size, sums
-        ) as journal,
-        Trace(workdir / "trace", settings.trace) as trace,
-        interruption.steps_first(),
-    ):
+    journal = Journal(workdir, step, timetable.total, settings.log_every, settings.batch_size, sums)
+    with journal, Trace(workdir / "trace", settings.trace) as trace, interruption.steps_first():
         for epoch in range(first, settings.epochs + 1):
             rates = experiment.schedule.rates(epoch)
             plan = images.plan(epoch)[done if epoch == first else 0 :, own]
@@ -119,18 +106,13 @@ def run_epochs(
                     checkpoints.save(step, state.items, journal.sums)
                     timetable.saved()
                 if leaving:
-                    interruption.leave(
-                        f"step {step} is done and saved in {workdir}; the same command goes on"
-                    )
+                    told = f"step {step} is done and saved in {workdir}; the same command goes on"
+                    interruption.leave(told)
     return state
 
 
 def with_pretrained(experiment: Experiment, state: TrainState) -> TrainState:
-    """Returns the state with the weights that the experiment starts from, where it names some.
-
-    Raises:
-        UserError: they do not fit the network.
-    """
+    """Returns the state with the weights to start from, if any; UserError where they do not fit."""
     if not experiment.start:
         return state
     weights = load_weights(Path(experiment.start))
@@ -155,8 +137,7 @@ def _loaded(images: TrainingImages, plan: np.ndarray, on_device: bool):
     pictures = plan.astype(np.int32) if on_device else images.batches(plan)
     name = "index" if on_device else "image"
     for row, picture in zip(plan, pictures, strict=True):
-        told = {"label": images.labels[row], "camera_row": images.camera_rows[row]}
-        yield {name: picture, **told}
+        yield {name: picture, "label": images.labels[row], "camera_row": images.camera_rows[row]}
 
 
 def _fetch(step: int, epoch: int, lr: float, metrics: Metrics):

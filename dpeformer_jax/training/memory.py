@@ -12,9 +12,7 @@ def update(memory: jax.Array, features: jax.Array, labels: jax.Array) -> jax.Arr
 
     The closed form needs no loop over an identity's m samples: the row keeps 0.2^m, and a sample
     that j more of its identity follow enters with 0.8 * 0.2^j. Features are not normalised.
-
-    Args:
-        memory: [C, F]; features: [B, F]; labels: [B] rows in 0..C-1.
+    memory: [C, F]; features: [B, F]; labels: [B] rows in 0..C-1.
     """
     same = labels[:, None] == labels[None, :]
     followers = jnp.triu(same, k=1).sum(axis=1)
@@ -44,8 +42,6 @@ class ClassMeans:
 
 
 @jax.jit
-def _add(
-    sums: jax.Array, counts: jax.Array, features: jax.Array, labels: jax.Array, weights: jax.Array
-) -> tuple[jax.Array, jax.Array]:
+def _add(sums, counts, features, labels, weights):
     sums = sums.at[labels].add(features * weights[:, None])
     return sums, counts.at[labels, 0].add(weights)

@@ -31,12 +31,7 @@ TERMS = {
 class Objective:
     """`config.loss`: factors of the terms, which a factor of 0 leaves out, and their settings.
 
-    id_features: identity loss of the whole features; id_global: of the global token; id_parts: of
-    each part; memory_clean, memory_occluded: contrast of a view with the memory bank; triplet:
-    soft-margin triplet loss of the features, 0 in the released program.
-
-    temperature: of the memory's softmax (tau); label_smoothing: share of the target spread over all
-    identities; memory_epsilon: see memory_contrast.
+    configs/default.py explains each; temperature is the paper's tau.
     """
 
     id_features: float = 1.0
@@ -60,13 +55,9 @@ class Objective:
         return bool(self.memory_clean or self.memory_occluded)
 
     def refuse_lacking(self, outputs: Outputs) -> None:
-        """Raises UserError where a term counts whose input the network does not give.
-
-        outputs: their shapes suffice, see model/families.py.
-        """
-        given = {
-            f"{kind}.{name}" for kind in ("features", "logits") for name in getattr(outputs, kind)
-        }
+        """Raises UserError for a term that counts but has no input in the outputs (or shapes)."""
+        given = {f"features.{name}" for name in outputs.features}
+        given |= {f"logits.{name}" for name in outputs.logits}
         for name, factor in self.factors.items():
             if lacking := [needed for needed in TERMS[name] if needed not in given]:
                 raise UserError(
@@ -77,12 +68,9 @@ class Objective:
     def __call__(
         self, clean: Outputs, occluded: Outputs, labels: jax.Array, memory: jax.Array | None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Returns the loss and its terms before weighing.
+        """Returns the loss of two views' outputs, and its terms before weighing.
 
-        Args:
-            clean, occluded: outputs for the two views of B images.
-            labels: [B] identities as 0..C-1.
-            memory: [C, F] bank as it was before this step, or None.
+        labels: [B] identities as 0..C-1; memory: [C, F] bank as it was before this step, or None.
         """
         views = clean, occluded
 
@@ -116,22 +104,15 @@ def cross_entropy(logits: jax.Array, labels: jax.Array, smoothing: float = 0.0) 
 
 
 def memory_contrast(
-    features: jax.Array,
-    memory: jax.Array,
-    labels: jax.Array,
-    temperature: float,
-    epsilon: float = 0.0,
+    features: jax.Array, bank: jax.Array, labels: jax.Array, temperature: float, epsilon: float = 0
 ) -> jax.Array:
     """Returns the cross-entropy over cosine similarities to the memory rows, over a temperature.
 
-    Args:
-        features: [B, F]; memory: [C, F]; labels: [B].
-        temperature: of the softmax.
-        epsilon: added to the softmax's denominator and to the probability inside the logarithm,
-            1e-6 in the released program.
+    features: [B, F]; bank: [C, F]; labels: [B]; epsilon: added to the softmax's denominator and
+    to the probability inside the logarithm, 1e-6 in the released program.
     """
     floor = math.log(epsilon) if epsilon else -math.inf
-    logits = _unit(features) @ _unit(memory).T / temperature
+    logits = _unit(features) @ _unit(bank).T / temperature
     total = jnp.logaddexp(jax.nn.logsumexp(logits, axis=1), floor)
     log_share = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0] - total
     return -jnp.logaddexp(log_share, floor).mean()

@@ -14,16 +14,12 @@ import numpy as np
 from dpeformer_jax.base.interfaces import OccluderBank
 from dpeformer_jax.model.pixels import from_uint8
 
-BODY_WIDTH = 0.6  # of the person in a re-ID picture, as a share of the picture's
-
 
 def resize_matrix(source: int, target: jax.Array, offset: jax.Array, canvas: int) -> jax.Array:
-    """Returns a bilinear resize along one axis as a matrix (half-pixel centres, no antialias).
+    """Returns a bilinear resize along one axis (half-pixel centres, no antialias) as a matrix.
 
-    The matrix places `source` samples, stretched to `target` pixels, at `offset` of a canvas.
-
-    Returns:
-        [canvas, source] weights; rows outside offset..offset + target are 0.
+    Its weights [canvas, source] place `source` samples, stretched to `target` pixels, at `offset`
+    of a canvas; the other rows are 0.
     """
     pixel = jnp.arange(canvas) - offset
     position = jnp.clip((pixel + 0.5) * source / target - 0.5, 0, source - 1)
@@ -33,12 +29,9 @@ def resize_matrix(source: int, target: jax.Array, offset: jax.Array, canvas: int
 
 
 def paste(image: jax.Array, cutout: jax.Array, box: tuple[jax.Array, ...]) -> jax.Array:
-    """Lays a cut-out over an image.
+    """Lays a cut-out [h, w, 4], RGBA in 0..1, over an image [H, W, 3].
 
-    Args:
-        image: [H, W, 3].
-        cutout: [h, w, 4] RGBA in 0..1.
-        box: (top, left, height, width) in pixels that the cut-out is stretched to.
+    box: (top, left, height, width) in pixels that the cut-out is stretched to.
     """
     top, left, height, width = box
     rows = resize_matrix(cutout.shape[0], height, top, image.shape[0])
@@ -58,16 +51,13 @@ def extents(full: jax.Array) -> tuple[jax.Array, jax.Array]:
 def box_of(
     full: jax.Array, tall: jax.Array | bool, extent: jax.Array, bottom_right: jax.Array
 ) -> tuple[jax.Array, ...]:
-    """Returns the box of a cut-out, which spans the image in one direction.
+    """Returns (top, left, height, width) of a cut-out, which spans the image in one direction.
 
     Args:
-        full: [height, width] of the image.
+        full: [height, width] of the image, in pixels like all others.
         tall: whether the cut-out stands beside the person; otherwise it lies across.
         extent: height of a cut-out that lies across, width of one that stands beside.
         bottom_right: [2] bool, at the bottom and not at the top, on the right and not on the left.
-
-    Returns:
-        (top, left, height, width) in pixels.
     """
     spans = jnp.where(tall, jnp.array([1, 0]), jnp.array([0, 1]))
     size = jnp.where(spans, full, extent)
@@ -115,10 +105,9 @@ def rectangle_of_another(key: jax.Array, image: jax.Array, donor: jax.Array) -> 
 def person_in_front(key: jax.Array, image: jax.Array, donor: jax.Array) -> jax.Array:
     """Puts the person of the donor in front of the person of the image, both [H, W, 3].
 
-    No mask of the person exists. The middle of the donor stands for it: BODY_WIDTH of the width,
-    with a round top and soft edges. This cut-out is mirrored half of the time, scaled by 0.8 to 1,
-    and stands on the lower edge, its middle up to W/4 away from the left or the right edge. It
-    covers 1/4 to just over 1/2 of the image's width.
+    No mask of the person exists; the middle of the donor stands for it, see `body_mask`. This
+    cut-out is mirrored half of the time, scaled by 0.8 to 1, and stands on the lower edge, its
+    middle up to W/4 from the left or the right. It covers 1/4 to just over 1/2 of the width.
     """
     mirror_key, scale_key, place_key, side_key = jax.random.split(key, 4)
     height, width, _ = image.shape
@@ -137,7 +126,7 @@ def body_mask(height: int, width: int) -> tuple[np.ndarray, slice]:
 
     The mask is a semicircle on a rectangle that reaches the lower edge; it fades within w / 8.
     """
-    margin = round(width * (1 - BODY_WIDTH) / 2)
+    margin = round(width * (1 - 0.6) / 2)  # in a re-ID picture the person has 0.6 of the width
     body = width - 2 * margin
     radius = body / 2
     y, x = np.arange(height)[:, None] + 0.5, np.arange(body) + 0.5
@@ -149,16 +138,10 @@ def body_mask(height: int, width: int) -> tuple[np.ndarray, slice]:
 def random_rectangle(
     keys: Sequence[jax.Array], full: tuple[int, int]
 ) -> tuple[jax.Array, jax.Array]:
-    """Draws corner and size of a rectangle in an image of [height, width] = full pixels.
+    """Draws corner [top, left] and size [height, width] of a rectangle in an image of size `full`.
 
     The area is 0.05 to 0.4 of the image, width / height 0.3 to 3.3. The first of ten tries that
-    fits counts; if none fits, the size is 0.
-
-    Args:
-        keys: of the area, the aspect and the place.
-
-    Returns:
-        [top, left], [height, width].
+    fits counts; if none fits, the size is 0. keys: of the area, the aspect and the place.
     """
     height, width = full
     area_key, aspect_key, place_key = keys
@@ -187,20 +170,17 @@ def other_identity(key: jax.Array, labels: jax.Array, label: jax.Array) -> jax.A
 def occlusion_of(
     kind: str, bank: OccluderBank | None, images: jax.Array, labels: jax.Array
 ) -> Callable[[jax.Array, jax.Array, jax.Array], jax.Array]:
-    """Returns the function that makes the occluded view of a batch's images.
+    """Returns what makes an occluded view: fn(key, image in 0..1, its label) -> image.
 
     Args:
         kind: `config.views.occlusion`.
         bank: cut-outs, for "roa".
         images, labels: the batch, uint8 [B, H, W, 3] and [B], at least two identities. "rectangle"
             and "person" take a part of an image that shows somebody else.
-
-    Returns:
-        fn(key, image in 0..1, its label) -> image.
     """
 
-    def beside_another(view: Callable[..., jax.Array]):
-        def occlude(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
+    def beside_another(view: Callable[..., jax.Array]) -> Callable[..., jax.Array]:
+        def occlude(key, image, label):
             donor_key, view_key = jax.random.split(key)
             donor = images[other_identity(donor_key, labels, label)]
             return view(view_key, image, from_uint8(donor))

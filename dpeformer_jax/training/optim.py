@@ -45,10 +45,8 @@ def optimizer(
 ) -> optax.GradientTransformationExtraArgs:
     """Builds SGD or AdamW, whose `update` takes `learning_rates: LearningRates`.
 
-    Args:
-        name: "sgd" (decay added to the gradient, as in torch) or "adamw" (decoupled decay).
-        weight_decay: on every parameter, norms and biases too.
-        momentum: of SGD.
+    name: "sgd" (decay added to the gradient, as in torch) or "adamw" (decoupled decay);
+    weight_decay: on every parameter, norms and biases too; momentum: of SGD.
     """
     decay = optax.add_decayed_weights(weight_decay)
     direction = {

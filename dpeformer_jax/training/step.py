@@ -1,5 +1,6 @@
-"""The training step, a pure function: two views of a batch in, the next state out."""
+"""The training step, a pure function, and how many devices run it: by sharded arrays or pmap."""
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -7,17 +8,22 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from jax.sharding import Mesh
 
 from dpeformer_jax.base.interfaces import OccluderBank
 from dpeformer_jax.model.outputs import Outputs
 from dpeformer_jax.model.two_views import Gather
+from dpeformer_jax.runtime.devices import AXIS, on_all_devices, replicated, split_by_example
 from dpeformer_jax.training import memory
 from dpeformer_jax.training.augment import two_views
 from dpeformer_jax.training.divergence import Metrics, skip_nonfinite
+from dpeformer_jax.training.experiment import Experiment, TrainState
 from dpeformer_jax.training.objective import MEMORY_FEATURE, Objective
 from dpeformer_jax.training.occlusion import occlusion_of
 from dpeformer_jax.training.optim import LearningRates
-from dpeformer_jax.training.state import TrainState
+
+Batch = dict[str, jax.Array]  # "label" and "camera_row" [B], and "image" or "index", see Resident
+Step = Callable[..., tuple[TrainState, Metrics]]
 
 
 class Resident(NamedTuple):
@@ -30,27 +36,50 @@ class Resident(NamedTuple):
     occluders: OccluderBank | None = None
     images: jax.Array | None = None
 
-    def images_of(self, batch: dict[str, jax.Array]) -> jax.Array:
-        """Returns the pictures of a batch: [B, H, W, 3] uint8."""
-        return batch["image"] if self.images is None else self.images[batch["index"]]
+
+def compile_step(experiment: Experiment) -> Step:
+    """Returns the step for all devices, in the experiment's way; the state is donated.
+
+    Either way the step takes and gives global arrays: the state on every device, the batch split.
+    """
+    step = partial(train_step, key=jax.random.key(experiment.seed), experiment=experiment)
+    if experiment.parallel == "pmap":
+        return _mapped(step, experiment.mesh)
+    return jax.jit(step, donate_argnums=0, out_shardings=replicated(experiment.mesh))
+
+
+def _mapped(step: Step, mesh: Mesh) -> Step:
+    of_devices = jax.pmap(
+        partial(step, axis=AXIS),
+        AXIS,
+        in_axes=(None, 0, None, None),
+        out_axes=None,
+        donate_argnums=0,
+        devices=list(mesh.devices.flat),  # in the order in which batches lie on them
+    )
+    shares = jax.jit(
+        lambda batch: jax.tree.map(lambda x: x.reshape(mesh.size, -1, *x.shape[1:]), batch),
+        out_shardings=split_by_example(mesh),
+    )
+
+    def mapped(state: TrainState, batch: Batch, *rest: Any) -> tuple[TrainState, Metrics]:
+        # What pmap gives lies on this process's devices; checkpoints want it on all.
+        return on_all_devices(of_devices(state, shares(batch), *rest), mesh)
+
+    return mapped
 
 
 def train_step(
     state: TrainState,
-    batch: dict[str, jax.Array],
+    batch: Batch,
     rates: LearningRates,
     resident: Resident,
     *,
     key: jax.Array,
-    network: nn.Module,
-    tx: optax.GradientTransformationExtraArgs,
-    objective: Objective,
-    padding: int,
-    occlusion: str,
-    on_nonfinite: str = "stop",
+    experiment: Experiment,
     axis: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """Makes one update. padding, occlusion, on_nonfinite: as in the config.
+    """Makes one update of what the experiment trains.
 
     Randomness is a function of the key, the step and an image's place in the global batch. Under
     jit the batch is the global one; under pmap it is a device's share and `axis` names the devices.
@@ -61,21 +90,21 @@ def train_step(
         places += jax.lax.axis_index(axis) * len(places)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), places)
     view_keys, depth_keys = jnp.split(jax.vmap(partial(jax.random.split, num=3))(keys), [1], 1)
-    views = make_views(view_keys[:, 0], batch, resident, padding, occlusion, gather)
-    result = learn(state, views, batch, depth_keys.T, rates, network, tx, objective, axis)
-    return skip_nonfinite(state, *result) if on_nonfinite == "skip" else result
+    settings = experiment.views
+    views = make_views(
+        view_keys[:, 0], batch, resident, settings.padding, settings.occlusion, gather
+    )
+    parts = experiment.network, experiment.tx, experiment.objective
+    result = learn(state, views, batch, depth_keys.T, rates, *parts, axis)
+    return skip_nonfinite(state, *result) if experiment.train.on_nonfinite == "skip" else result
 
 
 def make_views(
-    keys: jax.Array,
-    batch: dict[str, jax.Array],
-    resident: Resident,
-    padding: int,
-    occlusion: str,
-    gather: Gather,
+    keys: jax.Array, batch: Batch, resident: Resident, padding: int, occlusion: str, gather: Gather
 ) -> jax.Array:
     """Makes the clean and the occluded view of a batch, [2, B, H, W, 3] normalised; keys: [B]."""
-    images, labels = resident.images_of(batch), batch["label"]
+    images = batch["image"] if resident.images is None else resident.images[batch["index"]]
+    labels = batch["label"]
     occlude = occlusion_of(occlusion, resident.occluders, gather(images), gather(labels))
 
     def both(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
@@ -87,7 +116,7 @@ def make_views(
 def learn(
     state: TrainState,
     views: jax.Array,
-    batch: dict[str, jax.Array],
+    batch: Batch,
     depth_keys: jax.Array,
     rates: LearningRates,
     network: nn.Module,
@@ -95,33 +124,20 @@ def learn(
     objective: Objective,
     axis: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """Makes one update from finished views.
+    """Makes one update from finished views [2, B, H, W, 3], normalised, clean then occluded.
 
     Losses, norms and the memory see the global batch. Under pmap every device computes them alike
     from the tokens of all devices, and its share of the backbone's gradient comes from its own.
-
-    Args:
-        state: before the step.
-        views: [2, B, H, W, 3] normalised, clean then occluded.
-        batch: {"label": [B], "camera_row": [B] row of the side information embedding}.
-        depth_keys: [2, B] random keys of the stochastic depth.
-        rates: learning rates of the epoch.
-        network, tx, objective: what is trained, its optimiser, its loss.
-        axis: see train_step.
+    depth_keys: [2, B] random keys of the stochastic depth; axis: see train_step.
     """
     gather = gather_over(axis)
     labels = gather(batch["label"])
+    apply = partial(network.apply, method=network.train_views, mutable=["batch_stats"])
+    inputs = views, batch["camera_row"], depth_keys, gather
 
     def loss_fn(params: Any):
-        (clean, occluded), updated = network.apply(
-            {"params": params, "batch_stats": state.batch_stats},
-            views,
-            batch["camera_row"],
-            depth_keys,
-            gather,
-            method=network.train_views,
-            mutable=["batch_stats"],
-        )
+        variables = {"params": params, "batch_stats": state.batch_stats}
+        (clean, occluded), updated = apply(variables, *inputs)
         loss, terms = objective(clean, occluded, labels, state.memory)
         return loss, (terms, clean, occluded, updated["batch_stats"])
 
@@ -131,21 +147,13 @@ def learn(
         # The transpose of gather has summed each device's copy of one loss: the mean undoes it.
         grads = jax.lax.pmean(grads, axis)
     updates, opt_state = tx.update(grads, state.opt_state, state.params, learning_rates=rates)
-    state = TrainState(
-        step=state.step + 1,
-        params=optax.apply_updates(state.params, updates),
-        batch_stats=batch_stats,
-        memory=_updated_memory(state.memory, clean, labels),
-        opt_state=opt_state,
-    )
+    bank = state.memory
+    if bank is not None:
+        bank = memory.update(bank, clean.features[MEMORY_FEATURE], labels)
+    params = optax.apply_updates(state.params, updates)
+    state = TrainState(state.step + 1, params, batch_stats, bank, opt_state)
     metrics = {"loss": loss, **terms, **_diagnostics(clean, occluded, labels)}
     return state, {**metrics, "grad_norm": optax.tree.norm(grads)}
-
-
-def _updated_memory(bank: jax.Array | None, clean: Outputs, labels: jax.Array) -> jax.Array | None:
-    if bank is None:
-        return None
-    return memory.update(bank, clean.features[MEMORY_FEATURE], labels)
 
 
 def _diagnostics(clean: Outputs, occluded: Outputs, labels: jax.Array) -> Metrics:

@@ -7,16 +7,12 @@ import numpy as np
 
 
 class Timetable:
-    """Counts steps from 1 through epochs of given lengths."""
+    """Counts steps from 1; plans saves after so many epochs, at the end, and by the clock.
+
+    lengths: steps of each epoch; every_minutes: 0 leaves the clock aside.
+    """
 
     def __init__(self, lengths: Sequence[int], every_epochs: int, every_minutes: float):
-        """Plans the saves: after every so many epochs, after the last step, and by the clock.
-
-        Args:
-            lengths: steps of each epoch.
-            every_epochs: epochs between saves.
-            every_minutes: minutes between saves; 0 leaves the clock aside.
-        """
         self._ends = np.cumsum(lengths)
         self._fixed = {*self._ends[every_epochs - 1 :: every_epochs].tolist(), self.total}
         self._interval = 60 * every_minutes

@@ -14,10 +14,9 @@ WARM_UP = 3  # steps before the first that is recorded: they compile, and fill c
 
 
 class Trace:
-    """Records `steps` steps into a folder that TensorBoard's profiler, xprof and Perfetto read."""
+    """Records steps of the first process, for TensorBoard's profiler, xprof and Perfetto."""
 
     def __init__(self, folder: Path, steps: int):
-        """Records that many steps, of the first process alone; 0 records nothing."""
         self._folder, self._last = folder, WARM_UP + steps if steps and is_first() else 0
         self._followed, self._running = 0, False
 

@@ -1,39 +1,27 @@
-"""The folder of one training: the data that it is of, and the promise not to mix two in it."""
+"""The folder of one training: it takes one process at a time and one set of data.
 
+The kernel holds the lock (flock) and releases it however its holder ends. A second file names the
+holder, for the message to a training that is refused. Network file systems must carry flock (NFS 4,
+Lustre with `flock`, CIFS).
+"""
+
+import contextlib
 import json
+import logging
 import os
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
+
+from dpeformer_jax.base.atomic_write import write_text
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.runtime.processes import write_once
+from dpeformer_jax.runtime.processes import agreed, is_first, write_once
 
-DATA = "trained_on.json"
-
-
-def record_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
-    """Writes the fingerprints of the images and cut-outs that a training begins with."""
-    write_once(workdir / DATA, json.dumps(dict(trained_on), indent=2) + "\n")
-
-
-def recorded_data(workdir: Path) -> dict[str, Any]:
-    """Returns what `record_data` wrote."""
-    return json.loads((workdir / DATA).read_text())
-
-
-def check_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
-    """Raises UserError where a training would go on with other images or cut-outs.
-
-    Folders may have moved and changed their names; the fingerprints decide.
-    """
-    old, new = _contents(recorded_data(workdir)), _contents(dict(trained_on))
-    changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
-    if changed:
-        raise UserError(
-            f"{workdir / DATA}: the data have changed since the training began: "
-            f"{', '.join(changed)}. Choose another --workdir, or bring back the old files"
-        )
+LOCK, HOLDER, DATA = "lock", "holder.json", "trained_on.json"
+LOG = logging.getLogger(__name__)
 
 
 def refuse_unwritable(workdir: Path) -> None:
@@ -43,6 +31,89 @@ def refuse_unwritable(workdir: Path) -> None:
         raise UserError(f"--workdir={workdir} cannot be made: {nearest} is not a folder")
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise UserError(f"--workdir={workdir} cannot be written: {nearest} is read-only here")
+
+
+def refuse_held(workdir: Path) -> None:
+    """Raises UserError where a training runs in the folder; changes nothing there."""
+    if is_first() and (workdir / LOCK).exists():
+        _acquired(workdir).release()
+
+
+@contextlib.contextmanager
+def held(workdir: Path) -> Iterator[None]:
+    """Holds the folder, made where it is missing, for this process within the block.
+
+    Of several processes that train together, the first holds it for all.
+
+    Raises:
+        UserError: another process, which is named, holds the folder; or it cannot be written.
+    """
+    with contextlib.ExitStack() as stack:
+        refusal = None
+        try:
+            if is_first():
+                _hold(workdir, stack)
+        except UserError as error:
+            refusal = error
+        if any(agreed(refusal is not None)):
+            raise refusal or UserError(f"--workdir={workdir} was refused to the first process")
+        yield
+
+
+def _hold(workdir: Path, stack: contextlib.ExitStack) -> None:
+    holder = workdir / HOLDER
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        stack.callback(_acquired(workdir).release)
+        if holder.exists():
+            LOG.info("taking over %s from %s, which ended", workdir, _holder(workdir))
+        write_text(holder, json.dumps({"host": socket.gethostname(), "pid": os.getpid()}))
+    except OSError as error:
+        raise UserError(f"--workdir={workdir} cannot be written: {error}") from error
+    stack.callback(holder.unlink, missing_ok=True)
+
+
+def _acquired(workdir: Path) -> filelock.BaseFileLock:
+    lock = filelock.FileLock(workdir / LOCK)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout as error:
+        told = f"--workdir={workdir} is in use by {_holder(workdir)}"
+        raise UserError(f"{told}; wait for it, end it, or choose another") from error
+    return lock
+
+
+def _holder(workdir: Path) -> str:
+    try:
+        holder = json.loads((workdir / HOLDER).read_text())
+        return f"process {holder['pid']} on host {holder['host']}"
+    except (OSError, ValueError, KeyError):
+        return "another process"
+
+
+def record_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
+    """Writes the fingerprints of the images and cut-outs that a training begins with."""
+    write_once(workdir / DATA, json.dumps(dict(trained_on), indent=2) + "\n")
+
+
+def recorded_data(workdir: Path) -> dict[str, Any]:
+    """Returns what `record_data` wrote; nothing where the workdir was copied without it."""
+    path = workdir / DATA
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def check_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
+    """Raises UserError where a training would go on with other images or cut-outs.
+
+    Folders may have moved and changed their names; the fingerprints decide.
+    """
+    old, new = _contents(recorded_data(workdir)), _contents(trained_on)
+    changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
+    if changed:
+        raise UserError(
+            f"{workdir / DATA}: the data have changed since the training began: "
+            f"{', '.join(changed)}. Choose another --workdir, or bring back the old files"
+        )
 
 
 def _contents(trained_on: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from dpeformer_jax.conversion import names
 from dpeformer_jax.conversion.mapping import Arrays, to_theirs
 from dpeformer_jax.model.vit import VARIANTS
 from dpeformer_jax.training.divergence import Metrics
+from dpeformer_jax.training.experiment import TrainState
 from dpeformer_jax.training.optim import optimizer
-from dpeformer_jax.training.state import TrainState
 from dpeformer_jax.training.step import learn
 from tests.parity import released
 from tests.parity.comparison import Measure, Quantity, Rows, relative, unequal

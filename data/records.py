@@ -1,0 +1,41 @@
+"""Reads prepared splits back: encoded images and their labels."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from data.label_cache import Row, cached_rows
+
+
+class Records:
+    """One prepared split: encoded images and their labels.
+
+    identities, cameras: [M] int64; paths: M file names; digests: SHA-256 of the M image files.
+    """
+
+    def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
+        undecoded = {"image": tfds.decode.SkipDecoding()}
+        self._source = builder.as_data_source(split, decoders=undecoded)
+        folder = Path(builder.data_path)
+        files = list(folder.glob(f"*-{split}.array_record*"))
+        rows = cached_rows(folder / f"{split}.index.json", files, self._rows)
+        self.identities = np.array([row.identity for row in rows])
+        self.cameras = np.array([row.camera for row in rows])
+        self.paths = [row.path for row in rows]
+        self.digests = [bytes.fromhex(row.digest) for row in rows]
+
+    def __len__(self) -> int:
+        return len(self.identities)
+
+    def encoded(self, index: int) -> bytes:
+        """Returns an image file."""
+        return self._source[int(index)]["image"]
+
+    def _rows(self) -> Iterator[Row]:
+        for record in self._source:
+            digest = hashlib.sha256(record["image"]).hexdigest()
+            identity, camera = int(record["identity"]), int(record["camera"])
+            yield Row(identity, camera, record["path"].decode(), digest)
