@@ -110,7 +110,7 @@ def run_evaluation(config: ConfigDict, workdir: Path) -> None:
     """Scores a checkpoint with the network that its own spec defines."""
     weights, source = chosen_weights(workdir)
     adopt(config, unpack.fields_of(weights.spec), weights.spec)
-    check(config, jax.device_count(), jax.default_backend())
+    check(config, jax.device_count(), jax.default_backend(), training=False)
     spec = weights.spec
     if spec.sie_rows and not spec.cameras and CHECKPOINT.value is None:
         spec = named_by_training_set(config, spec, workdir)

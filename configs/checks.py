@@ -11,22 +11,25 @@ from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.model.vit import VARIANTS, patch_grid
 
 
-def check(config: ConfigDict, devices: int, platform: str = "cpu") -> None:
+def check(config: ConfigDict, devices: int, platform: str = "cpu", training: bool = True) -> None:
     """Raises UserError for the first value that cannot work.
 
     Args:
         config: with all fields of configs/default.py.
         devices: how many will be used.
         platform: what they are, as jax.default_backend() says.
+        training: whether what only a training needs is checked too.
     """
     values = flatten(config.to_dict())
     for field in FIELDS:
         field.check(values[field.name])
     _check_patches(config)
     _check_attention(config.model, platform)
-    _check_batches(config, devices)
-    _check_microbatches(config, devices)
-    _check_folders(config)
+    if training:
+        _check_batches(config, devices)
+        _check_microbatches(config, devices)
+        _check_folders(config)
+    _check_divisible("eval.batch_size", config.eval.batch_size, devices, devices)
 
 
 def _check_patches(config: ConfigDict) -> None:
@@ -77,15 +80,15 @@ def _check_batches(config: ConfigDict, devices: int) -> None:
             f"config.train.images_per_identity = {group} and P at least 2, for example "
             f"{_next_multiple(max(batch, 2 * group), step)}"
         )
-    for name, value, multiple in (
-        ("train.batch_size", batch, step),
-        ("eval.batch_size", config.eval.batch_size, devices),
-    ):
-        if value % devices:
-            raise UserError(
-                f"config.{name} = {value} is not divisible by the {devices} devices that share it; "
-                f"{_next_multiple(value, multiple)} is"
-            )
+    _check_divisible("train.batch_size", batch, devices, step)
+
+
+def _check_divisible(name: str, value: int, devices: int, multiple: int) -> None:
+    if value % devices:
+        raise UserError(
+            f"config.{name} = {value} is not divisible by the {devices} devices that share it; "
+            f"{_next_multiple(value, multiple)} is"
+        )
 
 
 def _check_microbatches(config: ConfigDict, devices: int) -> None:

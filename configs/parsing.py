@@ -50,8 +50,8 @@ def adopt(config: ConfigDict, stored: dict[str, Any], spec: NetworkSpec) -> None
         if name in chosen and chosen[name] != value:
             raise UserError(
                 f"config.{name} = {chosen[name]!r}, but the checkpoint's network ({spec.family} "
-                f"{spec.variant}) was trained with {value!r}; leave the field out to score the "
-                "network as it is"
+                f"{spec.variant}) has {value!r}; leave the field, or the preset that sets it, out "
+                "to score the network as it is"
             )
     config.update_from_flattened_dict(stored)
 

@@ -101,7 +101,7 @@ class Extractor:
         Raises:
             ValueError: names the file or the array that is no picture. Camera rows: see features().
         """
-        if isinstance(images, str | Path) or getattr(images, "ndim", 4) in (2, 3):
+        if isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 4) in (2, 3):
             raise ValueError("expected a list of pictures, for one picture too")
         pictures, size = list(images), self.spec.image_size
 

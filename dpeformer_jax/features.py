@@ -56,11 +56,7 @@ class FeaturePass:
 
         Of the last batch only the first n features count. A terminal shows a progress bar.
 
-        Args:
-            variables: "params" and "batch_stats" of the network.
-            images: M pictures.
-            camera_rows: [M] int32, see NetworkSpec.rows_of.
-            title: of the progress bar; "" shows none.
+        camera_rows: [M] int32, see NetworkSpec.rows_of; title: of the progress bar, "" for none.
         """
         total = len(images)
         plan = np.arange(-(-total // self.batch_size) * self.batch_size)

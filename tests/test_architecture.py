@@ -106,6 +106,23 @@ def test_the_one_file_imports_torch_within_functions():
     assert not top(imported(set(ast.walk(tree)) - inside)) & set(TORCH)
 
 
+@pytest.mark.parametrize(("room", "most"), [(PACKAGE, 0), ("data", 1), ("configs", 0)])
+def test_no_relative_import_leaves_its_folder(room, most):
+    for path in files_of(room):
+        nodes = ast.walk(ast.parse(path.read_text()))
+        levels = {node.level for node in nodes if isinstance(node, ast.ImportFrom)}
+        assert max(levels, default=0) <= most, path
+
+
+@pytest.mark.parametrize("room", [PACKAGE, "data", "configs"])
+def test_no_module_is_imported_by_a_string(room):
+    for path in files_of(room):
+        names = {
+            getattr(n, "id", getattr(n, "attr", "")) for n in ast.walk(ast.parse(path.read_text()))
+        }
+        assert not names & {"import_module", "__import__"}, path
+
+
 def test_the_package_does_not_print():
     for room in (PACKAGE, "data"):
         for path in set(files_of(room)) - set(files_of("data/occluders")):

@@ -110,6 +110,7 @@ def timm_tokens(network, torch, images):
         return network.forward_features(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
 
 
+@pytest.mark.slow
 def test_every_way_of_saving_gives_the_same_weights_and_timms_tokens(
     torch, timm, mu, save, convert, tmp_path
 ):

@@ -41,6 +41,7 @@ def start(path, pause, limit=resource.RLIM_INFINITY):
     return subprocess.Popen(command, cwd=ROOT, **pipes)
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_makes_the_file(tmp_path):
     first = start(tmp_path / "x.npy", 0.1)
     assert first.stdout.readline() == "made\n"

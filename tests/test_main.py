@@ -337,9 +337,9 @@ def test_a_field_that_contradicts_the_checkpoint_stops_with_both_values(sie_run,
     agreeing = scored_elsewhere(sie_run, tmp_path, *OTHER_NETWORK)
     assert agreeing.returncode == 0, agreeing.stderr
     for argument, told in (
-        ("--config.model.stride=16", "config.model.stride = 16, but .* trained with 12"),
-        ("--config.model.sie=False", "config.model.sie = False, but .* trained with True"),
-        ("--config.data.image_size=(64,32)", r"image_size = \(64, 32\), .* with \(96, 48\)"),
+        ("--config.model.stride=16", "config.model.stride = 16, but .* has 12"),
+        ("--config.model.sie=False", "config.model.sie = False, but .* has True"),
+        ("--config.data.image_size=(64,32)", r"image_size = \(64, 32\), .* has \(96, 48\)"),
     ):
         result = scored_elsewhere(sie_run, tmp_path, argument)
         assert result.returncode == 2 and "Traceback" not in result.stderr

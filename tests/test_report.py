@@ -54,5 +54,17 @@ def test_scores_of_other_weights_or_settings_are_never_merged_and_never_lost(tmp
     found = stored(tmp_path)
     assert found.pop("eval.json") == second
     assert list(found.values()) == [first]
-    write_report(tmp_path / "eval.json", first)
-    assert stored(tmp_path)["eval.json"] == first and len(stored(tmp_path)) == 3
+    again = report("third")
+    write_report(tmp_path / "eval.json", again)
+    found = stored(tmp_path)
+    assert found.pop("eval.json") == {**first, "datasets": first["datasets"] | again["datasets"]}
+    assert list(found.values()) == [second]
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", ""])
+def test_a_damaged_report_is_kept_aside_and_costs_no_scores(tmp_path, text):
+    (tmp_path / "eval.json").write_text(text)
+    write_report(tmp_path / "eval.json", report("toy"))
+    assert json.loads((tmp_path / "eval.json").read_text()) == report("toy")
+    (aside,) = tmp_path.glob("eval-*.json")
+    assert aside.read_text() == text

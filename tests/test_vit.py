@@ -42,6 +42,7 @@ def with_gradient(attention, *inputs):
     return [np.float32(x) for x in (found, *back(up))]
 
 
+@pytest.mark.slow
 def test_attention_and_its_gradient_are_those_of_jax():
     inputs = jax.random.normal(jax.random.key(0), (4, 2, 7, 3, 8))
     found, expected = (with_gradient(f, *inputs) for f in (attend, jax.nn.dot_product_attention))
@@ -49,6 +50,7 @@ def test_attention_and_its_gradient_are_those_of_jax():
         np.testing.assert_allclose(x, y, atol=2e-6)
 
 
+@pytest.mark.slow
 def test_attention_in_bfloat16_is_off_by_little_more_than_its_rounding():
     """Of JAX's own the gradient comes from float32 products, which take a GPU far longer."""
     inputs = 2 * jax.random.normal(jax.random.key(0), (4, 2, 129, 3, 64)).astype(jnp.bfloat16)

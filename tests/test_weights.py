@@ -11,6 +11,7 @@ from flax.traverse_util import flatten_dict
 from toy import toy_spec, toy_variables, toy_weights
 
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
 from dpeformer_jax.checkpoint.pretrained import start_from
 from dpeformer_jax.checkpoint.store import Checkpoints
 from dpeformer_jax.checkpoint.weights import Weights, find_checkpoints, load_weights, save_weights
@@ -163,11 +164,20 @@ def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(tmp_path, caplo
 
 
 def test_the_fingerprint_is_of_every_array():
+    first, again = (toy_weights().variables for _ in range(2))
+    assert fingerprint(fingerprints(first)) == fingerprint(fingerprints(again))
+    again["batch_stats"]["part_norm"]["mean"][0, 0] += 1e-6
+    assert fingerprint(fingerprints(first)) != fingerprint(fingerprints(again))
+
+
+@pytest.mark.parametrize("left", ["", "model"])
+def test_an_empty_checkpoint_gives_way_to_the_one_before(tmp_path, left):
     weights = toy_weights()
-    again = toy_weights()
-    assert weights.fingerprint == again.fingerprint
-    again.variables["batch_stats"]["part_norm"]["mean"][0, 0] += 1e-6
-    assert weights.fingerprint != again.fingerprint
+    items = {"variables": weights.variables, "memory": {"features": weights.memory}}
+    with Checkpoints(tmp_path / "checkpoints", weights.spec) as checkpoints:
+        checkpoints.save(9, items)
+    (tmp_path / "checkpoints/10" / left).mkdir(parents=True)
+    assert load_weights(tmp_path).step == 9
 
 
 def test_another_variant_is_named_with_both_sizes():

@@ -25,7 +25,11 @@ def atomic_write(target: Path) -> Iterator[Path]:
         if partial.is_dir() and target.is_dir():  # os.replace does not replace a folder
             old = partial.with_suffix(".old")
             os.replace(target, old)
-            os.replace(partial, target)
+            try:
+                os.replace(partial, target)
+            except OSError:
+                os.replace(old, target)
+                raise
             shutil.rmtree(old)
         else:
             os.replace(partial, target)

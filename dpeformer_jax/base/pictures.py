@@ -52,11 +52,12 @@ def open_picture(source: Source) -> Image.Image:
     """
     if isinstance(source, np.ndarray):
         return _from_array(source)
-    if isinstance(source, Image.Image):
-        return _upright(source)
     if source == b"":
         raise PictureError("zero bytes")
     try:
+        if isinstance(source, Image.Image):
+            source.load()
+            return _upright(source)
         file = io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser()
         with Image.open(file) as image:
             image.load()

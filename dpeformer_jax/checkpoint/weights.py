@@ -54,11 +54,6 @@ class Weights:
         """Whether the checkpoint holds a network and not a backbone alone."""
         return len(self.variables.get("params", {})) > 1
 
-    @property
-    def fingerprint(self) -> str:
-        """SHA-256 of all arrays of the network."""
-        return checksums.fingerprint(checksums.fingerprints(self.variables))
-
     def refuse_incomplete(self) -> None:
         """Raises UserError where features would come from arrays that are not there."""
         if not self.complete:
@@ -144,6 +139,8 @@ def _load(folder: Path) -> Weights:
         stored = json.loads(model.read_text()) if model.exists() else None
         spec = None if stored is None else NetworkSpec.from_json(stored)
         variables, memory = _read(folder / "variables"), _read(folder / "memory")
+        if not variables and not memory:
+            raise ValueError("it is empty")
         _check(variables, spec)
         step = int(folder.name) if folder.name.isdigit() else None
         if contents is not None:
@@ -155,7 +152,7 @@ def _load(folder: Path) -> Weights:
         return Weights(folder, spec, variables, memory.get("features"), step)
     except UserError:
         raise
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         told = (str(error) or "empty").splitlines()[0]
         raise DamagedError(f"{folder} is damaged: {told}") from error
 

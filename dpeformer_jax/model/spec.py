@@ -1,7 +1,7 @@
 """All that defines a network's features, and its form on disk.
 
-Compatibility rule: a new field gets the default that reproduces the networks of before, and raises
-VERSION. A checkpoint of any earlier version then loads.
+Compatibility rule: a new field gets the default that reproduces the networks of before. It raises
+VERSION, and so does a new family. A checkpoint of any earlier version then loads.
 """
 
 import dataclasses

@@ -36,17 +36,14 @@ def evaluate(
         reranking: k1, k2 and weight of the k-reciprocal re-ranking that is scored too, or None.
         heading: what the caller knows of the network, such as its step.
 
-    Raises:
-        UserError: the network embeds the camera and does not know one of a test set's.
-        ValueError: no query of a test set has a match in its gallery.
+    Raises UserError where the network embeds the camera and does not know one of a test set's.
     """
     settings: dict[str, Any] = {"flip": features.flip, "rerank": reranking}
     if spec.mixes_batch:
         settings["batch_size"] = features.batch_size
         LOG.warning(
-            "with config.model.pooling or head_merge = 'batch' the features of an image depend on "
-            "the others of its batch of %d; these scores change with config.eval.batch_size and "
-            "with the order of files",
+            "the network's features of an image depend on the others of its batch of %d; these "
+            "scores change with config.eval.batch_size and with the order of files",
             features.batch_size,
         )
     datasets = {}

@@ -45,8 +45,7 @@ class Ranking(NamedTuple):
 class Scores:
     """Means over the used queries, as fractions of 1.
 
-    mAP, mINP: means of precision and penalty, see Ranking.
-    cmc: share of queries with a match among the first k, by k.
+    mAP, mINP: see Ranking; cmc: share of queries with a match among the first k, by k.
     """
 
     mAP: float  # noqa: N815, the field's name for it
