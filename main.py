@@ -21,7 +21,6 @@ from data.verify import as_text, verify
 from dpeformer_jax.base.command import log_to_stderr, one_paragraph
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.checkpoint.weights import CHECKPOINTS, Weights, find_checkpoints, load_weights
-from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.report import table, write_report
 from dpeformer_jax.runtime.compilation import keep_compiled
@@ -112,13 +111,17 @@ def run_evaluation(config: ConfigDict, workdir: Path) -> None:
     adopt(config, unpack.fields_of(weights.spec), weights.spec)
     check(config, jax.device_count(), jax.default_backend(), training=False)
     spec = weights.spec
-    if spec.sie_rows and not spec.cameras and CHECKPOINT.value is None:
-        spec = named_by_training_set(config, spec, workdir)
-    tests = load_dataset(unpack.data_settings_of(config), config.eval.datasets, None).tests
+    # A workdir of version 1 only counts its cameras; its training set names them.
+    unnamed = spec.sie_rows and not spec.cameras and CHECKPOINT.value is None
+    sampling = unpack.sampling_of(config) if unnamed else None
+    dataset = load_dataset(unpack.data_settings_of(config), config.eval.datasets, sampling)
+    if unnamed:
+        check_data(workdir, recorded_data(workdir) | {"datasets": dataset.provenance})
+        spec = spec.with_cameras(dataset.train.camera_names)
     features = unpack.feature_pass_of(config, spec)
     variables = jax.device_put(weights.variables, replicated(data_mesh()))
     heading = source | {"step": weights.step}
-    found = evaluate(features, variables, spec, tests, unpack.rerank_of(config), heading)
+    found = evaluate(features, variables, spec, dataset.tests, unpack.rerank_of(config), heading)
     if CHECKPOINT.value is not None:
         write_config(workdir, config)
     tell(workdir / "eval.json", found)
@@ -141,14 +144,6 @@ def chosen_weights(workdir: Path) -> tuple[Weights, dict[str, Any]]:
         source = {"checkpoint": str(weights.folder)}
     weights.refuse_incomplete()
     return weights, source
-
-
-def named_by_training_set(config: ConfigDict, spec: NetworkSpec, workdir: Path) -> NetworkSpec:
-    """Names the cameras of a workdir of version 1, whose checkpoints only count them."""
-    settings, sampling = unpack.data_settings_of(config), unpack.sampling_of(config)
-    dataset = load_dataset(settings, config.eval.datasets, sampling)
-    check_data(workdir, recorded_data(workdir) | {"datasets": dataset.provenance})
-    return spec.with_cameras(dataset.train.camera_names)
 
 
 def tell(path: Path, report: dict[str, Any]) -> None:
