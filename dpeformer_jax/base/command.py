@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from dpeformer_jax.base.errors import UserError
 
-LOGGERS = ("dpeformer_jax", "data")  # the rooms that log
+LOGGERS = ("dpeformer_jax", "data", "configs")  # the rooms that log
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, a file
 
 

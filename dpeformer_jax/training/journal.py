@@ -3,14 +3,12 @@
 import json
 import logging
 import os
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
+from dpeformer_jax.base.progress import as_rate, on_terminal, progress
 from dpeformer_jax.runtime.processes import is_first, write_once
 
 LOG = logging.getLogger(__name__)
@@ -39,10 +37,9 @@ class Journal:
         self._path = workdir / "metrics.jsonl"
         forget_after(self._path, step)
         self._events = None
-        self._terminal = sys.stderr.isatty() and is_first()
-        self._bar = tqdm(
-            desc="train", total=total_steps, initial=step, unit="step", disable=not self._terminal
-        )
+        self._terminal = on_terminal() and is_first()
+        title = "train" if self._terminal else ""  # elsewhere `_tell` logs lines of its own
+        self._bar = progress(title=title, unit="step", total=total_steps, start=step)
         sums = sums or {}
         self._sums: dict[str, float] = dict(sums.get("values", {}))
         self._taken: int = sums.get("taken", 0)  # steps in the sums
@@ -102,10 +99,11 @@ class Journal:
         if means.get("skipped"):
             told += f", {means['skipped']:.0f} steps skipped"
         if self._terminal:
-            self._bar.set_postfix_str(f"epoch {epoch}, {told}, {rate:.0f} images/s")
+            self._bar.set_postfix_str(f"epoch {epoch}, {told}, {as_rate(rate)} images/s")
         else:
             place, left = f"{step}/{self._total}", (self._total - step) * self._batch / rate / 60
-            LOG.info(f"step {place} epoch {epoch} {told} {rate:.0f} images/s, {left:.1f} min left")
+            speed = f"{as_rate(rate)} images/s, {left:.1f} min left"
+            LOG.info(f"step {place} epoch {epoch} {told} {speed}")
 
 
 def forget_after(path: Path, step: int) -> None:
