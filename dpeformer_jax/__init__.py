@@ -6,6 +6,7 @@ if TYPE_CHECKING:
     from dpeformer_jax.extractor import Extractor
 
 __all__ = ["Extractor"]
+__version__ = "0.2.0"
 
 
 def __getattr__(name: str) -> Any:

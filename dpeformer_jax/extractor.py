@@ -1,7 +1,9 @@
 """A trained checkpoint as a function from pictures to features."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -9,16 +11,16 @@ import jax
 import numpy as np
 from PIL import Image
 
-from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.base.interfaces import Images
-from dpeformer_jax.base.pictures import PictureError, decode
+from dpeformer_jax.base.errors import UserError, some
+from dpeformer_jax.base.pictures import Source
 from dpeformer_jax.checkpoint.weights import load_weights
-from dpeformer_jax.features import FeaturePass, Features
+from dpeformer_jax.extracted import Extracted, join
+from dpeformer_jax.features import SELECTED, FeaturePass, Features, at_unit_length, on_host
+from dpeformer_jax.loading import Batch, load, split
 from dpeformer_jax.model.families import build_network
 from dpeformer_jax.model.spec import PRESETS, NetworkSpec
 from dpeformer_jax.runtime.devices import data_mesh, replicated
-
-Picture = str | Path | np.ndarray | Image.Image
+from dpeformer_jax.runtime.forks import refuse_fork
 
 
 class Extractor:
@@ -26,27 +28,43 @@ class Extractor:
 
     Example:
         extractor = Extractor.load("runs/quickstart")
-        features = extractor(["a.jpg", "b.jpg"])["holistic"]
+        found = extractor(["a.jpg", "b.jpg"])
+        found["holistic"]
 
-    DPEFormer gives {"holistic": [B, P * D] float32, "parts": [B, P * D] float32, "selected": [B, N]
-    bool, the patches in raster order that DPSM kept}. Features are not scaled to length 1.
+    DPEFormer gives "holistic" and "parts" [B, P * D] float32; "concat" [B, 2 * P * D], both of them
+    at length 1 side by side, itself at length 1; and "selected" [B, N] bool, the patches in raster
+    order that DPSM kept. An Extractor can be pickled. A forked child cannot use it.
 
     Attributes:
         spec: defines the network: variant, image_size (height, width), cameras and so on.
     """
 
-    def __init__(self, variables: dict[str, Any], spec: NetworkSpec, batch_size: int = 8):
-        """Takes the weights ("params" and "batch_stats") of the network that the spec defines."""
-        if batch_size < 1:
-            raise UserError(f"batch_size = {batch_size} must be at least 1")
+    def __init__(
+        self,
+        variables: dict[str, Any],
+        spec: NetworkSpec,
+        batch_size: int = 8,
+        threads: int | None = None,
+    ):
+        """Takes the weights ("params" and "batch_stats") of the network that the spec defines.
+
+        For batch_size and threads see `load`.
+        """
+        _check_count("batch_size", batch_size)
+        if threads is not None:
+            _check_count("threads", threads)
         self.spec = spec
-        mesh = data_mesh(jax.local_devices())
-        self._variables = jax.device_put(variables, replicated(mesh))
-        self._pass = FeaturePass(build_network(spec), mesh, batch_size, alone=True)
+        self._variables, self._batch_size, self._threads = variables, batch_size, threads
+        self._pass: FeaturePass | None = None  # made at the first use
 
     @classmethod
     def load(
-        cls, checkpoint: str | Path, *, preset: str | None = None, batch_size: int = 8
+        cls,
+        checkpoint: str | Path,
+        *,
+        preset: str | None = None,
+        batch_size: int = 8,
+        threads: int | None = None,
     ) -> "Extractor":
         """Reads a checkpoint.
 
@@ -54,100 +72,195 @@ class Extractor:
             checkpoint: workdir of a training (its newest checkpoint), one checkpoint of it, or
                 what convert_weights.py wrote.
             preset: "paper" or "released" (see docs/differences.md); None as the checkpoint says.
-            batch_size: images computed at once.
+            batch_size: images computed at once; rounded up to a multiple of the devices.
+            threads: that decode pictures; None leaves their number to concurrent.futures.
 
         Raises:
             UserError: there is no such checkpoint, it is damaged, or it holds no whole network.
         """
+        refuse_fork()
         if preset is not None and preset not in PRESETS:
             raise UserError(f"preset = {preset!r} is not one of {', '.join(map(repr, PRESETS))}")
         weights = load_weights(Path(checkpoint))
         weights.refuse_incomplete()
         spec = dataclasses.replace(weights.spec, **PRESETS.get(preset, {}))
-        return cls(weights.variables, spec, batch_size)
+        return cls(weights.variables, spec, batch_size, threads)
 
-    def features(self, images: np.ndarray, camera_rows: Sequence[int] | None = None) -> Features:
-        """Returns the features of normalised pictures.
+    def __call__(
+        self,
+        pictures: Sequence[Source],
+        camera_rows: Sequence[int] | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        unit_length: bool = False,
+        on_error: str = "raise",
+        progress: bool = False,
+    ) -> Extracted:
+        """Returns the features of pictures of any size.
 
         Args:
-            images: [B, H, W, 3] float RGB in -1..1, of the checkpoint's image size.
+            pictures: image files (their paths, or their content as bytes), PIL images, and uint8
+                arrays [h, w], [h, w, 1], [h, w, 3] or [h, w, 4]. They are decoded and resized as in
+                training: see base/pictures.py.
             camera_rows: [B] row of the side information embedding, a place in `spec.cameras`.
                 Needed where the network was trained with one, else ignored.
+            names: of the features to return; None for all.
+            unit_length: scales each feature to length 1.
+            on_error: "raise", or "skip": a picture that cannot be read costs only itself.
+            progress: shows a progress bar on a terminal.
 
         Raises:
-            ValueError: images of another size or type; camera rows missing or out of range.
+            UserError: names the picture that cannot be read, or the argument that is wrong.
+        """
+        pictures, chosen = list(_several(pictures)), self._chosen(names)
+        total, title = len(pictures), "extracting" if progress else ""
+        rows = self._checked(camera_rows, total)
+        batches = self._load(pictures, on_error)
+        return self._joined(self._compute(batches, rows, chosen, unit_length, total, title), chosen)
+
+    def stream(
+        self,
+        pictures: Iterable[Source],
+        camera_rows: Iterable[int] | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        unit_length: bool = False,
+        on_error: str = "raise",
+    ) -> Iterator[Extracted]:
+        """Yields the features of any number of pictures in their order, a batch at a time.
+
+        It takes a few batches of pictures before it yields the first, and holds no more than these.
+        A picture must not change meanwhile. For the arguments see calling the extractor.
+        """
+        batches = self._load(_several(pictures), on_error)
+        return self._compute(batches, camera_rows, self._chosen(names), unit_length)
+
+    def features(
+        self,
+        images: np.ndarray,
+        camera_rows: Sequence[int] | None = None,
+        *,
+        names: Sequence[str] | None = None,
+        unit_length: bool = False,
+    ) -> Extracted:
+        """Returns the features of normalised pictures.
+
+        images: [B, H, W, 3] float RGB in -1..1, of the checkpoint's image size. For the other
+        arguments see calling the extractor.
+
+        Raises:
+            UserError: images of another size or type; camera rows missing or out of range.
         """
         images = np.asarray(images)
         expected = (*self.spec.image_size, 3)
         if images.ndim != 4 or images.shape[1:] != expected:
-            raise ValueError(f"images have shape {images.shape}, expected (B, *{expected})")
+            raise UserError(f"images have shape {images.shape}, expected (B, *{expected})")
         if not np.issubdtype(images.dtype, np.floating):
-            raise ValueError(
+            raise UserError(
                 f"images are {images.dtype}; features() takes floats in -1..1, and calling the "
                 "extractor itself takes uint8"
             )
         if images.size and not np.abs(images).max() <= 1.001:  # refuses NaN too
-            raise ValueError("images must lie in -1..1: (pixel / 255 - 0.5) / 0.5")
-        images = images.astype(np.float32, copy=False)
-        return self._of(_Loaded(len(images), images.__getitem__), camera_rows)
+            raise UserError("images must lie in -1..1: (pixel / 255 - 0.5) / 0.5")
+        rows, chosen = self._checked(camera_rows, len(images)), self._chosen(names)
+        batches = split(images.astype(np.float32, copy=False), self._started().batch_size)
+        return self._joined(self._compute(batches, rows, chosen, unit_length), chosen)
 
-    def __call__(
-        self, images: Sequence[Picture], camera_rows: Sequence[int] | None = None
-    ) -> Features:
-        """Returns the features of files, PIL images or uint8 arrays of any size.
+    def __reduce__(self) -> tuple:
+        refuse_fork()
+        variables = jax.device_get(self._variables)
+        return type(self), (variables, self.spec, self._batch_size, self._threads)
 
-        Pictures are decoded and resized as in training: see base/pictures.py.
+    def _started(self) -> FeaturePass:
+        """Puts the weights on the devices at the first use: to unpickle them needs no JAX."""
+        refuse_fork()
+        if self._pass is None:
+            mesh = data_mesh(jax.local_devices())
+            self._variables = jax.device_put(self._variables, replicated(mesh))
+            self._pass = FeaturePass(build_network(self.spec), mesh, self._batch_size, alone=True)
+        return self._pass
 
-        Raises:
-            ValueError: names the file or the array that is no picture. Camera rows: see features().
-        """
-        if isinstance(images, str | Path | Image.Image) or getattr(images, "ndim", 4) in (2, 3):
-            raise ValueError("expected a list of pictures, for one picture too")
-        pictures, size = list(images), self.spec.image_size
+    @cached_property
+    def _empty(self) -> Features:
+        """All features of no picture: their names and widths."""
+        image = np.zeros((1, *self.spec.image_size, 3), np.uint8)
+        found = self._started().empty(self._variables, image)
+        return at_unit_length({n: x for n, x in found.items() if n != SELECTED}) | found
 
-        def load(row: np.ndarray) -> np.ndarray:
-            different, places = np.unique(row, return_inverse=True)  # padding repeats the last one
-            pixels = [_decoded(pictures[index], size) for index in different]
-            return np.array(pixels, np.uint8).reshape(-1, *size, 3)[places]
+    def _load(self, pictures: Iterable[Source], on_error: str) -> Iterator[Batch]:
+        if on_error not in ("raise", "skip"):
+            raise UserError(f"on_error = {on_error!r} must be 'raise' or 'skip'")
+        size, batch_size = self.spec.image_size, self._started().batch_size
+        return load(pictures, size, batch_size, self._threads, on_error == "skip")
 
-        return self._of(_Loaded(len(pictures), load), camera_rows)
+    def _compute(
+        self,
+        batches: Iterable[Batch],
+        camera_rows: Iterable[int] | None,
+        names: tuple[str, ...],
+        unit_length: bool,
+        total: int = 0,
+        title: str = "",
+    ) -> Iterator[Extracted]:
+        """Yields the features of each batch; total: of pictures, and title: of the progress bar."""
+        network = self._started()
+        rows = None if camera_rows is None else iter(camera_rows)
 
-    def _of(self, images: Images, camera_rows: Sequence[int] | None) -> Features:
-        return self._pass(self._variables, images, self._checked(camera_rows, len(images)))
+        def inputs(batch: Batch) -> dict[str, np.ndarray]:
+            own = None if rows is None else list(itertools.islice(rows, batch.count))
+            padding = (0, len(batch.pixels) - batch.count)
+            return {
+                "image": batch.pixels,
+                "camera_row": np.pad(self._checked(own, batch.count), padding),
+            }
+
+        loaded = ((inputs(batch), (batch.count, batch.errors)) for batch in batches)
+        rounds = -(-total // network.batch_size)
+        found = network.over(self._variables, loaded, rounds, title)
+        return (
+            Extracted({name: values[:count] for name, values in features.items()}, errors)
+            for features, (count, errors) in on_host(found, names, unit_length)
+        )
+
+    def _joined(self, chunks: Iterable[Extracted], names: tuple[str, ...]) -> Extracted:
+        return join(list(chunks), {name: self._empty[name] for name in names})
+
+    def _chosen(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        chosen = tuple(self._empty if names is None else names)
+        if isinstance(names, str) or not chosen or set(chosen) - self._empty.keys():
+            known = ", ".join(map(repr, self._empty))
+            raise UserError(f"names = {names!r} must be a list of some of {known}")
+        return chosen
 
     def _checked(self, camera_rows: Sequence[int] | None, count: int) -> np.ndarray:
         known = self.spec.sie_rows
         if not known:
             return np.zeros(count, np.int32)
         if camera_rows is None:
-            raise ValueError(
+            raise UserError(
                 "the network embeds the camera: camera_rows must give, for each image, the place "
                 f"0..{known - 1} of its camera among those of the training set (spec.cameras)"
             )
         rows = np.asarray(camera_rows)
         whole = np.issubdtype(rows.dtype, np.integer) or not rows.size
         if rows.shape != (count,) or not whole or not ((rows >= 0) & (rows < known)).all():
-            raise ValueError(f"camera_rows must be {count} whole numbers in 0..{known - 1}")
+            raise UserError(
+                f"camera_rows = {some(rows.ravel().tolist())} must be {count} whole numbers in "
+                f"0..{known - 1}, places in spec.cameras"
+            )
         return rows.astype(np.int32)
 
 
-class _Loaded:
-    """So many pictures, of which `load(row)` gives those at the indices [B]."""
-
-    def __init__(self, count: int, load: Callable[[np.ndarray], np.ndarray]):
-        self._count, self._load = count, load
-
-    def __len__(self) -> int:
-        return self._count
-
-    def batches(self, plan: np.ndarray) -> Iterator[np.ndarray]:
-        return map(self._load, plan)
+def _check_count(name: str, value: int) -> None:
+    if not isinstance(value, int) or value < 1:
+        raise UserError(f"{name} = {value!r} must be a whole number of at least 1")
 
 
-def _decoded(picture: Picture, size: tuple[int, int]) -> np.ndarray:
-    try:
-        return decode(picture, size)
-    except PictureError as error:
-        if isinstance(picture, str | Path):
-            raise ValueError(f"{picture} cannot be read as a picture: {error}") from error
-        raise
+def _several(pictures: Iterable[Source]) -> Iterable[Source]:
+    one = isinstance(pictures, str | bytes | Path | Image.Image)
+    if one or getattr(pictures, "ndim", 4) in (2, 3) or not isinstance(pictures, Iterable):
+        raise UserError(
+            f"pictures is a {type(pictures).__name__}; expected a list of pictures, for one "
+            "picture too: [picture]"
+        )
+    return pictures

@@ -1,16 +1,18 @@
 """The one way from pictures to a network's features."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
-from tqdm import tqdm
 
 from dpeformer_jax.base.interfaces import Images
+from dpeformer_jax.base.progress import progress
 from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
 from dpeformer_jax.runtime.devices import own_places, prefetch, replicated
 
@@ -18,6 +20,7 @@ SELECTED = "selected"  # [B, N] bool: the patches, in raster order, that the net
 CONCAT = "concat"  # all features, each at length 1, side by side
 
 Features = dict[str, np.ndarray]
+About = TypeVar("About")
 
 
 class FeaturePass:
@@ -63,14 +66,30 @@ class FeaturePass:
         plan = plan.reshape(-1, self.batch_size)
         own = np.minimum(plan, total - 1)[:, own_places(self._mesh, self.batch_size)]
         loaded = (
-            {"image": pixels, "camera_row": camera_rows[row]}
-            for pixels, row in zip(images.batches(own), own, strict=True)
+            ({"image": pixels, "camera_row": camera_rows[row]}, places[places < total])
+            for pixels, row, places in zip(images.batches(own), own, plan, strict=True)
         )
-        hidden = None if title else True  # None hides the bar where there is no terminal
-        bar = tqdm(prefetch(loaded, self._mesh), title, len(plan), unit="batch", disable=hidden)
-        for batch, places in zip(bar, plan, strict=True):
-            found = self._forward(variables, batch["image"], batch["camera_row"])
-            yield found, places[places < total]
+        return self.over(variables, loaded, len(plan), title)
+
+    def over(
+        self,
+        variables: Any,
+        loaded: Iterable[tuple[dict[str, np.ndarray], About]],
+        total: int | None = None,
+        title: str = "",
+    ) -> Iterator[tuple[dict[str, jax.Array], About]]:
+        """Yields (features on the devices [B, F] by name, what belongs to the batch), in order.
+
+        Args:
+            loaded: ({"image": [n, H, W, 3], "camera_row": [n] int32}, what belongs to the batch):
+                this process's part of each batch. There may be endlessly many.
+            total: how many there are, for the progress bar; title: of the bar, "" for none.
+        """
+        inputs, told = itertools.tee(loaded)
+        placed = prefetch((batch for batch, _ in inputs), self._mesh)
+        bar = progress(placed, title=title, unit="batch", total=total)
+        for batch, (_, about) in zip(bar, told, strict=False):
+            yield self._forward(variables, batch["image"], batch["camera_row"]), about
 
     def __call__(
         self,
@@ -80,39 +99,71 @@ class FeaturePass:
         names: Sequence[str] | None = None,
         title: str = "",
     ) -> Features:
-        """Returns the named features [M, F] in host memory, all without `names`; see `batches`.
+        """Returns the named features [M, F] in host memory; see `batches`.
 
-        SELECTED is one of the names where the network chooses patches.
+        names: of features, of SELECTED where the network chooses patches, and of CONCAT; None for
+            all that the network gives.
         """
-        found: list[Features] = []
-        waiting = None  # fetched after the next batch is dispatched
-        for features, places in self.batches(variables, images, camera_rows, title):
-            found += [] if waiting is None else [_fetch(*waiting, names)]
-            waiting = features, len(places)
-        if waiting is None:
-            return self._empty(variables, images, names)
-        found.append(_fetch(*waiting, names))
-        return {name: np.concatenate([f[name] for f in found]) for name in found[0]}
-
-    def _empty(self, variables: Any, images: Images, names: Sequence[str] | None) -> Features:
+        chosen = None if names is None else tuple(names)
+        batches = self.batches(variables, images, camera_rows, title)
+        found = [
+            {name: x[: len(places)] for name, x in features.items()}
+            for features, places in on_host(batches, chosen)
+        ]
+        if found:
+            return {name: np.concatenate([f[name] for f in found]) for name in found[0]}
         (none,) = images.batches(np.zeros((1, 0), int))
-        one = np.zeros((1, *none.shape[1:]), none.dtype)
-        found = jax.eval_shape(self._forward, variables, one, np.zeros(1, np.int32))
-        chosen = found if names is None else names
-        return {name: np.zeros((0, *found[name].shape[1:]), found[name].dtype) for name in chosen}
+        return self.empty(variables, np.zeros((1, *none.shape[1:]), none.dtype), chosen)
+
+    def empty(
+        self, variables: Any, image: np.ndarray, names: tuple[str, ...] | None = None
+    ) -> Features:
+        """Returns the named features [0, F] of no picture; image: [1, H, W, 3] of its form."""
+        found = jax.eval_shape(self._forward, variables, image, np.zeros(1, np.int32))
+        chosen = jax.eval_shape(functools.partial(_chosen, names=names, scaled=False), found)
+        return {name: np.zeros((0, *x.shape[1:]), x.dtype) for name, x in chosen.items()}
+
+
+def on_host(
+    batches: Iterable[tuple[dict[str, jax.Array], About]],
+    names: tuple[str, ...] | None = None,
+    scaled: bool = False,
+) -> Iterator[tuple[Features, About]]:
+    """Fetches the named features of each batch while the next one is computed.
+
+    Args:
+        batches: (features on the devices, what belongs to the batch).
+        names: CONCAT may be one of them; None for all that there are.
+        scaled: whether each feature gets length 1.
+    """
+    chosen = ((_chosen(features, names, scaled), about) for features, about in batches)
+    for (features, about), _ in itertools.pairwise(itertools.chain(chosen, [None])):
+        yield {name: np.asarray(x) for name, x in features.items()}, about
 
 
 def unit_length(features: np.ndarray) -> np.ndarray:
-    """Scales the rows of [M, F] to length 1."""
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    """Scales the rows of [M, F] to length 1, on the host or, of JAX's arrays, on the devices."""
+    library = features.__array_namespace__()
+    lengths = library.linalg.vector_norm(features, axis=1, keepdims=True)
+    return features / library.maximum(lengths, 1e-12)
 
 
 def at_unit_length(features: Features) -> Features:
     """Scales each feature to length 1 and adds CONCAT, which gives several the same weight."""
     scaled = {name: unit_length(x) for name, x in features.items()}
     if len(scaled) > 1:
-        scaled[CONCAT] = unit_length(np.concatenate([*scaled.values()], axis=1))
+        library = next(iter(scaled.values())).__array_namespace__()
+        scaled[CONCAT] = unit_length(library.concat([*scaled.values()], axis=1))
     return scaled
+
+
+@functools.partial(jax.jit, static_argnames=("names", "scaled"))
+def _chosen(
+    found: dict[str, jax.Array], names: tuple[str, ...] | None, scaled: bool
+) -> dict[str, jax.Array]:
+    at_length_1 = at_unit_length({name: x for name, x in found.items() if name != SELECTED})
+    ready = found | at_length_1 if scaled else at_length_1 | found
+    return {name: ready[name] for name in names or found}
 
 
 def _forward(network: nn.Module, flip: bool, alone: bool):
@@ -134,8 +185,3 @@ def _forward(network: nn.Module, flip: bool, alone: bool):
         return {name: x[0] for name, x in found.items()}
 
     return jax.vmap(one, in_axes=(None, 0, 0)) if alone else forward
-
-
-def _fetch(features: dict[str, jax.Array], count: int, names: Sequence[str] | None) -> Features:
-    chosen = features if names is None else names
-    return {name: np.asarray(features[name])[:count] for name in chosen}

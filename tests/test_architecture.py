@@ -19,10 +19,18 @@ ALLOWED = {
     "dpeformer_jax/conversion": ("checkpoint", "model", "base"),
     "dpeformer_jax/training": ("features", "checkpoint", "model", "runtime", "base"),
     "dpeformer_jax/retrieval": ("features", "checkpoint", "model", "runtime", "base"),
-    "dpeformer_jax/extractor.py": ("features", "checkpoint", "model", "runtime", "base"),
+    "dpeformer_jax/loading.py": ("base",),
+    "dpeformer_jax/extracted.py": ("features",),
+    "dpeformer_jax/extractor.py": (
+        *("loading", "extracted", "features", "checkpoint", "model", "runtime", "base"),
+    ),
     "data": ("base",),
 }
 OURS = (PACKAGE, "data", "configs", "main", "convert_weights", "benchmarks", "tests")
+# The base install runs these with what pyproject.toml lists as `dependencies`.
+SERVING = ("base", "runtime", "model", "checkpoint", "conversion")
+SERVING_FILES = ("features.py", "loading.py", "extracted.py", "extractor.py", "__init__.py")
+BASE_INSTALL = {"flax", "jax", "numpy", "orbax", "PIL", "tqdm"}
 TORCH = ("torch", "timm", "safetensors", "torchvision")
 TORCH_FILE = ROOT / "dpeformer_jax/conversion/torch_files.py"
 
@@ -77,6 +85,13 @@ def test_every_file_of_the_package_belongs_to_a_room():
 def test_the_package_never_imports_the_harness():
     for path in files_of(PACKAGE):
         assert not top(anywhere(path)) & {"data", "configs", "main", "absl", "ml_collections"}, path
+
+
+@pytest.mark.parametrize("room", [*SERVING, *SERVING_FILES])
+def test_what_computes_features_needs_the_base_install_alone(room):
+    for path in set(files_of(f"{PACKAGE}/{room}")) - {TORCH_FILE}:
+        left = top(anywhere(path)) - BASE_INSTALL - set(OURS) - sys.stdlib_module_names
+        assert not left, f"{path} imports {left}"
 
 
 def test_base_has_no_jax():

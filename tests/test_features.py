@@ -44,6 +44,13 @@ def test_only_what_is_asked_for_reaches_the_host(features):
     np.testing.assert_array_equal(found["parts"], features["parts"])
 
 
+def test_a_concatenation_may_be_asked_for_alone(features):
+    found = feature_pass()(VARIABLES, ToyImages(), ROWS, names=["concat"])
+    expected = at_unit_length({name: features[name] for name in ("holistic", "parts")})
+    assert list(found) == ["concat"]
+    np.testing.assert_allclose(found["concat"], expected["concat"], atol=1e-6)
+
+
 def test_batches_stay_on_the_devices_and_name_their_images():
     places, shapes = [], set()
     for found, batch in feature_pass(7).batches(VARIABLES, ToyImages(), ROWS):

@@ -50,6 +50,11 @@ def open_picture(source: Source) -> Image.Image:
     Raises:
         PictureError: the source is no picture, or a damaged one.
     """
+    if not isinstance(source, Source):
+        raise PictureError(
+            f"a {type(source).__name__} is no picture; expected a path, the content of an image "
+            "file as bytes, a PIL image or a uint8 array"
+        )
     if isinstance(source, np.ndarray):
         return _from_array(source)
     if source == b"":

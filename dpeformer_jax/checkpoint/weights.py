@@ -5,6 +5,7 @@ network's spec) and, of a training, `training` (step and optimiser) and `content
 the step). convert_weights.py writes the first three alone.
 """
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -14,12 +15,12 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 from flax.traverse_util import flatten_dict
 
 from dpeformer_jax.base.errors import UserError, mismatch, some
 from dpeformer_jax.checkpoint import checksums
 from dpeformer_jax.checkpoint.checksums import DamagedError
+from dpeformer_jax.checkpoint.quiet_orbax import ocp, quiet
 from dpeformer_jax.model.families import shapes_of
 from dpeformer_jax.model.spec import NetworkSpec
 
@@ -171,9 +172,8 @@ def _check(variables: dict[str, Any], spec: NetworkSpec | None) -> None:
 def _read(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         return {}
-    with ocp.StandardCheckpointer() as checkpointer:
-        metadata = checkpointer.metadata(folder.absolute()).item_metadata
-        if metadata is None:
-            raise ValueError(f"the list of arrays in {folder.name} cannot be read")
-        like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata.tree)
-        return checkpointer.restore(folder.absolute(), like)
+    # A Checkpointer around the handler would warn of what an item of a training does not have.
+    with quiet(), contextlib.closing(ocp.StandardCheckpointHandler()) as handler:
+        tree = handler.metadata(folder.absolute()).tree
+        like = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), tree)
+        return handler.restore(folder.absolute(), args=ocp.args.StandardRestore(like))
