@@ -2,23 +2,31 @@
 
 import json
 
+import numpy as np
+import pyarrow.compute as pc
 import pytest
 from toy import ToyImages, toy_spec, toy_tests, toy_variables
 
 from dpeformer_jax.base import interfaces
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.features import FeaturePass
+from dpeformer_jax.features import SELECTED, FeaturePass
 from dpeformer_jax.model.families import build_network
 from dpeformer_jax.retrieval.evaluate import evaluate
+from dpeformer_jax.retrieval.metrics import Ranking
+from dpeformer_jax.retrieval.per_query import rows_of
 from dpeformer_jax.retrieval.report import table
 from dpeformer_jax.runtime.devices import data_mesh
 
 FEW = {"k1": 5, "k2": 3}
 
 
-def scored(spec, test_sets, rerank=None, **options):
+def evaluated(spec, test_sets, rerank=None, **options):
     features = FeaturePass(build_network(spec), data_mesh(), 8, **options)
     return evaluate(features, toy_variables(spec), spec, test_sets, rerank, {})
+
+
+def scored(*arguments, **options):
+    return evaluated(*arguments, **options).report
 
 
 def test_a_set_scored_against_itself_from_other_cameras_is_perfect():
@@ -86,7 +94,7 @@ def test_a_report_says_whose_scores_it_holds():
     spec = toy_spec()
     features = FeaturePass(build_network(spec), data_mesh(), 8)
     variables = toy_variables(spec)
-    report = evaluate(features, variables, spec, toy_tests(), None, {"step": 7})
+    report = evaluate(features, variables, spec, toy_tests(), None, {"step": 7}).report
     assert report["step"] == 7 and report["network"] == spec.to_json()
     assert report["settings"] == {
         "flip": False,
@@ -94,7 +102,7 @@ def test_a_report_says_whose_scores_it_holds():
         "features": ["holistic", "parts", "concat"],
     }
     variables["params"]["backbone"]["cls_token"] = variables["params"]["backbone"]["cls_token"] + 1
-    other = evaluate(features, variables, spec, toy_tests(), None, {"step": 7})
+    other = evaluate(features, variables, spec, toy_tests(), None, {"step": 7}).report
     assert other["weights"] != report["weights"]
     assert json.loads(json.dumps(report)) == report
 
@@ -102,3 +110,30 @@ def test_a_report_says_whose_scores_it_holds():
 def test_the_flip_test_is_recorded():
     flipped = scored(toy_spec(), toy_tests(), flip=True)
     assert flipped["settings"]["flip"] is True
+
+
+def test_the_rows_of_the_queries_are_what_the_scores_are_means_of():
+    (test,) = toy_tests()
+    test.query.identities[:2] = 99  # in no gallery
+    spec, query = toy_spec(), test.query
+    report, rows = evaluated(spec, [test], {**FEW, "weight": 0.3})
+    features = FeaturePass(build_network(spec), data_mesh(), 8)
+    selected = features(toy_variables(spec), query, query.camera_rows, [SELECTED])[SELECTED]
+    scores = report["datasets"]["toy"]
+    assert (scores["queries_used"], scores["queries_skipped"]) == (22, 2)
+    named = {name: told for name, told in scores.items() if isinstance(told, dict)}
+    assert rows["feature"].unique().to_pylist() == list(named)
+    for name, told in named.items():
+        of = rows.filter(pc.field("feature") == name).to_pydict()
+        assert of["query"] == query.paths and set(of["data_set"]) == {"toy"}
+        assert of["identity"] == query.identities.tolist()
+        assert of["camera"] == query.cameras.tolist()
+        assert of["precision"][:2] == of["first_match"][:2] == [None, None]
+        assert told["mAP"] == pytest.approx(np.mean(of["precision"][2:]))
+        assert told["rank5"] == np.mean(np.array(of["first_match"][2:]) <= 5)
+        assert of["kept_patches"] == selected.sum(axis=1).tolist()
+
+
+def test_a_network_that_chooses_no_patches_has_none_to_count():
+    ranking = Ranking(*np.ones((3, 24)))
+    assert rows_of("toy", "f", ToyImages(), ranking, None)["kept_patches"].null_count == 24

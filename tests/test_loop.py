@@ -147,7 +147,7 @@ def test_the_weights_of_a_run_score_as_training_said(run):
     assert weights.step == 6
     features = FeaturePass(build_network(weights.spec), data_mesh(), 8)
     arguments = features, weights.variables, weights.spec, toy_tests(), None
-    report = evaluate(*arguments, {"step": weights.step})
+    report = evaluate(*arguments, {"step": weights.step}).report
     assert report == json.loads((workdir / "eval.json").read_text())
     assert report["weights"] == fingerprint(fingerprints(weights.variables))
 

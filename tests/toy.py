@@ -58,6 +58,7 @@ class ToyImages:
     def __init__(self, identities=4, seed=0, images_each=6):
         rng = np.random.default_rng(seed)
         self.identities = np.repeat(np.arange(1, identities + 1), images_each)
+        self.paths = [f"{i}_{number}.png" for number, i in enumerate(self.identities)]
         self.labels = (self.identities - 1).astype(np.int32)
         self.camera_names = CAMERAS
         self.camera_rows = (np.arange(len(self)) % 2).astype(np.int32)

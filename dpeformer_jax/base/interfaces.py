@@ -1,12 +1,12 @@
 """What the data room hands to the package: labelled images, test sets, cut-outs."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-Camera = tuple[str, int]  # name of the data set, number of the camera in it
+Camera = tuple[str, int | str]  # the data set, and the number or name of the camera in it
 
 
 class Images(Protocol):
@@ -24,10 +24,12 @@ class Images(Protocol):
 class LabelledImages(Images, Protocol):
     """Pictures of people.
 
+    paths: [M] file names, each once.
     identities, cameras: [M] as the data set numbers them.
     camera_names: the different cameras; camera_rows: [M] each image's place among them.
     """
 
+    paths: Sequence[str]
     identities: np.ndarray
     cameras: np.ndarray
     camera_names: tuple[Camera, ...]

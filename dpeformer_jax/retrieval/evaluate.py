@@ -1,17 +1,21 @@
 """Scores a network on test sets."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
+import pyarrow as pa
 
 from dpeformer_jax.base.interfaces import LabelledImages, TestSet
 from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
 from dpeformer_jax.features import SELECTED, FeaturePass, Features, at_unit_length
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.retrieval import metrics
-from dpeformer_jax.retrieval.metrics import Labels
+from dpeformer_jax.retrieval.metrics import Labels, Scores
+from dpeformer_jax.retrieval.per_query import rows_of
+from dpeformer_jax.retrieval.report import Evaluation
 from dpeformer_jax.retrieval.rerank import rerank
 
 LOG = logging.getLogger(__name__)
@@ -24,11 +28,11 @@ def evaluate(
     test_sets: Sequence[TestSet],
     reranking: Mapping[str, Any] | None,
     heading: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Scores a network on every test set and returns the content of eval.json.
+) -> Evaluation:
+    """Scores a network on every test set.
 
-    It holds the heading, the network's spec, the fingerprint of its weights, every setting of the
-    evaluation, and the scores by data set.
+    The report holds the heading, the network's spec, the fingerprint of its weights, every setting
+    of the evaluation, and the scores by data set.
 
     Args:
         features, variables, spec: the network's feature pass, weights and definition.
@@ -46,47 +50,51 @@ def evaluate(
             "scores change with config.eval.batch_size and with the order of files",
             features.batch_size,
         )
-    datasets = {}
+    datasets, rows = {}, []
     for test in test_sets:
-        query, gallery = (
-            _features_of(features, variables, spec, images, title)
-            for images, title in ((test.query, "query"), (test.gallery, "gallery"))
-        )
+        query, gallery, kept = _features_of(features, variables, spec, test)
         settings["features"] = list(query)
-        labels = [
-            Labels(images.identities, images.cameras) for images in (test.query, test.gallery)
-        ]
-        datasets[test.name] = {**test.provenance, **_scores(query, gallery, *labels, reranking)}
+        found = dict(_scores(query, gallery, test, reranking))
+        datasets[test.name] = {**test.provenance, **_told(found)}
+        rows += [rows_of(test.name, n, test.query, s.ranking, kept) for n, s in found.items()]
     weights = fingerprint(fingerprints(jax.device_get(variables)))
     told = {"network": spec.to_json(), "weights": weights, "settings": settings}
-    return {**heading, **told, "datasets": datasets}
+    return Evaluation({**heading, **told, "datasets": datasets}, pa.concat_tables(rows))
 
 
 def _features_of(
-    features: FeaturePass, variables: Any, spec: NetworkSpec, images: LabelledImages, title: str
-) -> Features:
-    """Returns the features at length 1 and, of several, their concatenation."""
-    rows = spec.rows_of(images.camera_names)[images.camera_rows]
-    found = features(variables, images, rows, title=title)
-    found.pop(SELECTED, None)
-    return at_unit_length(found)
+    features: FeaturePass, variables: Any, spec: NetworkSpec, test: TestSet
+) -> tuple[Features, Features, np.ndarray | None]:
+    """Returns the features of query and gallery at length 1 and, of several, their concatenation.
+
+    The third is the number of patches [Q] that the network kept of each query, if it chooses.
+    """
+
+    def found(images: LabelledImages, title: str, names: Sequence[str] | None = None) -> Features:
+        rows = spec.rows_of(images.camera_names)[images.camera_rows]
+        return features(variables, images, rows, names, title)
+
+    query = found(test.query, "query")
+    selected = query.pop(SELECTED, None)
+    gallery = found(test.gallery, "gallery", list(query))
+    kept = None if selected is None else selected.sum(axis=1)
+    return at_unit_length(query), at_unit_length(gallery), kept
 
 
 def _scores(
-    query: Features,
-    gallery: Features,
-    of_query: Labels,
-    of_gallery: Labels,
-    reranking: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """Returns {NAME: {mAP, ...}, "queries_used", "queries_skipped"}; re-ranked: NAME_reranked."""
-    result: dict[str, Any] = {}
+    query: Features, gallery: Features, test: TestSet, reranking: Mapping[str, Any] | None
+) -> Iterator[tuple[str, Scores]]:
+    """Yields each feature's scores by its name, and re-ranked ones as NAME_reranked."""
+    labels = [Labels(images.identities, images.cameras) for images in (test.query, test.gallery)]
     for name, features in query.items():
-        scores = metrics.score(features, gallery[name], of_query, of_gallery)
-        result[name] = scores.as_dict()
+        yield name, metrics.score(features, gallery[name], *labels)
         if reranking is not None:
             distances = rerank(features, gallery[name], **reranking)
-            reranked = metrics.score_distances(distances.__getitem__, of_query, of_gallery)
-            result[f"{name}_reranked"] = reranked.as_dict()
-    counts = {"queries_used": scores.queries_used, "queries_skipped": scores.queries_skipped}
-    return result | counts
+            yield f"{name}_reranked", metrics.score_distances(distances.__getitem__, *labels)
+
+
+def _told(found: Mapping[str, Scores]) -> dict[str, Any]:
+    """Returns what eval.json says of a data set's scores."""
+    first, *_ = found.values()
+    counts = {"queries_used": first.queries_used, "queries_skipped": first.queries_skipped}
+    return {name: scores.as_dict() for name, scores in found.items()} | counts

@@ -45,7 +45,8 @@ class Ranking(NamedTuple):
 class Scores:
     """Means over the used queries, as fractions of 1.
 
-    mAP, mINP: see Ranking; cmc: share of queries with a match among the first k, by k.
+    mAP, mINP: see Ranking; cmc: share of queries with a match among the first k, by k; ranking: of
+    all queries, which the means are of.
     """
 
     mAP: float  # noqa: N815, the field's name for it
@@ -53,6 +54,7 @@ class Scores:
     cmc: dict[int, float]
     queries_used: int
     queries_skipped: int
+    ranking: Ranking = dataclasses.field(repr=False, compare=False)
 
     def as_dict(self) -> dict[str, float]:
         """Returns the scores under the names of eval.json."""
@@ -117,6 +119,7 @@ def score_distances(
         cmc={k: float((first <= k).mean()) for k in RANKS},
         queries_used=len(first),
         queries_skipped=total - len(first),
+        ranking=ranking,
     )
 
 

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import csr_array
-from tqdm import tqdm
 
+from dpeformer_jax.base.progress import progress
 from dpeformer_jax.retrieval.metrics import squared_distances
 
 ROWS_AT_ONCE = 256  # so that the distances of 20,000 images take some 0.15 GB
@@ -60,7 +60,7 @@ def nearest(features: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     neighbours = np.empty((total, count), np.int64)
     largest = np.empty(total, np.float32)
     place = 1j * np.arange(total, dtype=np.float32)
-    for part in tqdm(_parts(total), desc="re-ranking", unit="chunk", disable=None):
+    for part in progress(_parts(total), title="re-ranking", unit="chunk"):
         distances = np.maximum(squared_distances(features[part], features), 0)
         largest[part] = distances.max(axis=1)
         rows = np.arange(len(distances))

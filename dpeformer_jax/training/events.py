@@ -6,18 +6,23 @@ A full disk silently ends the thread of tensorboardX's own SummaryWriter, which 
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar
 
+from dpeformer_jax.runtime.processes import is_first
+
 
 class Events:
-    """One file of scalars. A resumed run goes on at `step`, which makes later values void."""
+    """One file of scalars. A run that goes on after `step` makes later values void."""
 
     def __init__(self, workdir: Path, step: int):
-        self._writer = EventsWriter(str(workdir / "events"))
-        self._write(step, session_log=SessionLog(status=SessionLog.START))
+        fraction = f".{time.time_ns() % 10**9:09}"  # files of one second differ, and sort by time
+        self._writer = EventsWriter(str(workdir / "events"), fraction)
+        # TensorBoard drops what it has read of this step and of later ones.
+        self._write(step + 1, session_log=SessionLog(status=SessionLog.START))
 
     def add(self, step: int, values: Mapping[str, float]) -> None:
         """Writes scalars; raises OSError where the disk is full."""
@@ -31,3 +36,22 @@ class Events:
 
     def _write(self, step: int, **content) -> None:
         self._writer.write_event(Event(wall_time=time.time(), step=step, **content))
+
+
+def write_scores(workdir: Path, report: Mapping[str, Any]) -> None:
+    """Writes the scores of a report, the content of eval.json, at its step.
+
+    Their names are scores/DATA SET/FEATURE/mAP and so on.
+    """
+    if not is_first():
+        return
+    values = {
+        f"scores/{data_set}/{feature}/{name}": value
+        for data_set, told in report["datasets"].items()
+        for feature, scores in told.items()
+        if isinstance(scores, Mapping)
+        for name, value in scores.items()
+    }
+    events = Events(workdir, report["step"])
+    events.add(report["step"], values)
+    events.close()

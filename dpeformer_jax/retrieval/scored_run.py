@@ -1,0 +1,69 @@
+"""The scores of one workdir: eval.json and the rows beside it."""
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.retrieval.per_query import read_rows
+
+
+class Queries(NamedTuple):
+    """The queries of one data set and feature that have a match: [Q] each, values by measure."""
+
+    paths: np.ndarray
+    identities: np.ndarray
+    values: dict[str, np.ndarray]
+
+
+class ScoredRun:
+    """A workdir with its report and, unless an earlier version wrote it, the report's rows.
+
+    datasets: what the report says of each data set, by name.
+    """
+
+    def __init__(self, workdir: Path):
+        """Reads a workdir; raises UserError where it has no scores."""
+        path = workdir / "eval.json"
+        self.workdir = workdir
+        try:
+            self.report: dict[str, Any] = json.loads(path.read_text())
+            self.datasets: dict[str, dict[str, Any]] = self.report["datasets"]
+        except (OSError, ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{path} cannot be read ({error}); {self.mend}") from error
+        self._rows: pa.Table = read_rows(path, self.report)
+
+    @property
+    def mend(self) -> str:
+        """Says how to write the workdir's scores anew."""
+        return f"score it: python main.py --mode=eval --workdir={shlex.quote(str(self.workdir))}"
+
+    @property
+    def trained_on(self) -> dict[str, str]:
+        """Returns the fingerprints of the training's data sets and cut-outs, by their names."""
+        told = self.report.get("trained_on", {})
+        prints = {name: of["fingerprint"] for name, of in told.get("datasets", {}).items()}
+        cutouts, _, fingerprint = told.get("occluders", "").rpartition(", fingerprint ")
+        return prints | ({cutouts: fingerprint} if cutouts else {})
+
+    def features(self, name: str) -> list[str]:
+        """Lists the features that are scored on a data set."""
+        return [feature for feature, told in self.datasets[name].items() if isinstance(told, dict)]
+
+    def has_rows(self, name: str) -> bool:
+        """Tells whether there are results per query of a data set."""
+        return pc.is_in(pa.scalar(name), self._rows["data_set"]).as_py()
+
+    def queries(self, name: str, feature: str) -> Queries:
+        """Returns the queries of a data set; none where there are no rows of it."""
+        wanted = (pc.field("data_set") == name) & (pc.field("feature") == feature)
+        rows = self._rows.filter(wanted & pc.field("precision").is_valid())
+        paths, identities, precision, first = (
+            rows[column].to_numpy() for column in ("query", "identity", "precision", "first_match")
+        )
+        return Queries(paths, identities, {"mAP": precision, "rank1": (first == 1).astype(float)})
