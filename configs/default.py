@@ -18,7 +18,8 @@ VARIANTS = ("b16", "b32", "l16", "l32", "s16", "s32", "ti16", "nano8", "mu")
 CACHES = ("auto", "memory", "file", "device", "none")
 OCCLUSIONS = ("roa", "erasing", "rectangle", "person")
 
-# `free` fields may change when a run goes on. A new field's default must reproduce older runs.
+# When a run goes on, `free` fields may change, and those that `grow` may be raised. A new field's
+# default must reproduce older runs.
 FIELDS = (
     Field("seed", 0, "of initialisation, sampling and augmentation", low=0),
     Field("parallel", "jit", "how many devices share a step", choices=("jit", "pmap"), free=True),
@@ -31,8 +32,13 @@ FIELDS = (
     Field("data.builder", "rendered_reid", "the training set, a name of data/catalog.py"),
     Field("data.variant", "", "of the builder; '' is its first"),
     Field("data.root", "", "folder of your own copy (of reid_csv: the table)", free=True),
-    Field("data.joined", (), "more training sets: 'BUILDER[/VARIANT][=FOLDER]', as seen from root"),
+    # 'BUILDER[/VARIANT][=FOLDER][;pattern=REGEX]', FOLDER as seen from root (docs/datasets.md).
+    Field("data.joined", (), "more training sets"),
+    # Groups (?P<identity>...) and (?P<camera>...), or two without names.
     Field("data.pattern", r"([-\d]+)_c(\d+)", "of reid_folder's names: identity, camera"),
+    # Where reid_folder and reid_csv divide people into training and test themselves.
+    Field("data.split_seed", 0, "which people are tested", low=0),
+    Field("data.test_share", 0.5, "of the people, who are tested", low=0.01, high=0.99),
     Field("data.allow_other_counts", False, "go on with other than published counts", free=True),
     Field("data.data_dir", "", "folder of prepared data sets; '' is TFDS's choice", free=True),
     Field("data.on_bad_image", "error", "for a damaged file", choices=("error", "skip")),
@@ -86,7 +92,7 @@ FIELDS = (
     # The step computes the same, whatever the pieces.
     Field("train.microbatches", 1, "pieces of a batch, for memory", low=1, free=True),
     Field("train.images_per_identity", 4, "K of the P x K batches", low=2),
-    Field("train.epochs", 120, "passes over the sampling plan", low=1),
+    Field("train.epochs", 120, "passes over the sampling plan", low=1, grows=True),
     Field("train.checkpoint_every", 10, "epochs between checkpoints", low=1, free=True),
     Field("train.checkpoint_every_minutes", 10.0, "within epochs; 0: never", low=0, free=True),
     # "skip" leaves out a step whose loss is NaN or infinite.

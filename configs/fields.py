@@ -16,7 +16,7 @@ class Field:
     name: with its section, "optim.lr"; default: value, which reproduces the runs from before the
     field existed; meaning: in few words, with the unit.
     choices: the values there are, () for any; low, high: smallest and largest value, None for no
-    bound; free: whether the field may change when a run goes on.
+    bound; free: whether the field may change when a run goes on; grows: whether it may be raised.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Field:
     low: float | None = None
     high: float | None = None
     free: bool = False
+    grows: bool = False
 
     def check(self, value: Any) -> None:
         """Raises UserError where the field may not have the value."""

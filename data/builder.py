@@ -19,9 +19,11 @@ import tensorflow_datasets as tfds
 from tqdm import tqdm
 
 from data.dataset_spec import DatasetSpec
+from data.labels import NO_NAMES, Names
 from data.listing import MARKET_FOLDERS, Listing, market_layout
 from data.reading import Damage, read_all
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.progress import progress
 
 log = logging.getLogger(__name__)
 # TFDS warns of each config that a class does not list; the config of a folder never is.
@@ -49,6 +51,20 @@ class Item(Protocol):
     camera: int
 
 
+@dataclasses.dataclass(kw_only=True)
+class ReidConfig(tfds.core.BuilderConfig):
+    """Config of a data set.
+
+    names: the texts that numbers of identities and cameras stand for; rule: one sentence on how the
+    builder divided the pictures, "" where the data set itself says it; cameras_known: whether the
+    data set tells the cameras.
+    """
+
+    names: Names = dataclasses.field(default=NO_NAMES, repr=False)
+    rule: str = dataclasses.field(default="", repr=False)
+    cameras_known: bool = dataclasses.field(default=True, repr=False)
+
+
 class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
     """Base of all builders. A subclass lists its images and reads them, in order.
 
@@ -64,7 +80,7 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     @classmethod
     @abc.abstractmethod
-    def configure(cls, spec: DatasetSpec) -> tfds.core.BuilderConfig:
+    def configure(cls, spec: DatasetSpec) -> ReidConfig:
         """Returns the config for a data set; raises UserError where the set cannot be used."""
 
     @staticmethod
@@ -96,7 +112,12 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
         """Returns the folder that training images would lie in; None where there is none."""
 
     def _info(self) -> tfds.core.DatasetInfo:
-        """Describes the records; metadata["skipped"] gives the problem of each file left out."""
+        """Describes the records; the metadata are what a prepared copy keeps besides.
+
+        That is the names of identities and cameras, where there are, and "skipped": the problem of
+        each file left out.
+        """
+        names = self.builder_config.names.as_metadata()
         features = {
             "image": tfds.features.Image(shape=(None, None, 3)),
             "identity": np.int64,
@@ -107,14 +128,14 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
             builder=self,
             description=self.__doc__,
             features=tfds.features.FeaturesDict(features),
-            metadata=tfds.core.MetadataDict(skipped={}),
+            metadata=tfds.core.MetadataDict(skipped={}, **names),
             disable_shuffling=True,
         )
 
     def _shard_iterators_per_split(self, dl_manager: Any) -> dict[str, list]:
         listing = self.listing(self.builder_config)
         total = sum(map(len, listing.values()))
-        bar = tqdm(total=total, desc=f"preparing {self.name}", unit="image", disable=None)
+        bar = progress(title=f"preparing {self.name}", unit="image", total=total)
         return {
             split: [
                 partial(self._shard, items[start : start + SHARD], bar)
@@ -140,7 +161,7 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
 
 @dataclasses.dataclass(kw_only=True)
-class FolderConfig(tfds.core.BuilderConfig):
+class FolderConfig(ReidConfig):
     """Config of a data set in a folder; its name changes when a file changes."""
 
     splits: Listing = dataclasses.field(repr=False)  # TFDS would format it at every start
@@ -156,7 +177,13 @@ class FolderBuilder(ReidBuilder, skip_registration=True):
 
     @classmethod
     def configure(cls, spec: DatasetSpec) -> FolderConfig:
-        splits = cls.scan(spec)
+        return cls.config_of(spec, cls.scan(spec))
+
+    @classmethod
+    def config_of(
+        cls, spec: DatasetSpec, splits: Listing, names: Names = NO_NAMES, **more: Any
+    ) -> FolderConfig:
+        """Returns the config of some splits; names, more: fields of `ReidConfig`."""
         digest = hashlib.sha256(f"{cls.title(spec)}\n".encode())
         for split, entries in splits.items():
             for entry in entries:
@@ -168,8 +195,10 @@ class FolderBuilder(ReidBuilder, skip_registration=True):
                         "symbolic link must lead to a file"
                     ) from error
                 digest.update(f"{split}{entry}{status.st_size}{status.st_mtime_ns}\n".encode())
+        if any(names):
+            digest.update(repr(names).encode())
         name = re.sub(r"\W", "_", spec.folder.stem) + "-" + digest.hexdigest()[:12]
-        return FolderConfig(name=name, splits=splits)
+        return FolderConfig(name=name, splits=splits, names=names, **more)
 
     @staticmethod
     def listing(config: FolderConfig) -> Listing:

@@ -3,18 +3,20 @@
 import dataclasses
 import logging
 import os
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from data.builder import prepared_folder
 from data.catalog import builder_of
-from data.dataset_spec import DatasetSpec, DataSettings, parse_spec
+from data.dataset_spec import PATTERN, DatasetSpec, DataSettings, parse_spec
+from data.labels import NO_NAMES, Names, Texts, shown
 from data.opened_dataset import OpenedDataset
 from data.pipeline import Cameras, Loading, Sampling, Split, TrainingSplit, fits_in_memory
-from data.records import Records
+from data.records import Records, cameras_of
+from data.score_warnings import scoring_warnings, training_warnings
 from dpeformer_jax.base.errors import UserError, some
 from dpeformer_jax.base.interfaces import TestSet
 
@@ -40,17 +42,20 @@ class JoinedRecords:
     """The training splits of several data sets as one: see `data.records.Records`.
 
     Identities and cameras are numbered anew, set after set, so that no two sets share a number.
+
+    people: what messages say for the identities.
     """
 
     def __init__(self, sets: Sequence[OpenedDataset], cameras: np.ndarray):
         self._parts = [opened.splits["train"] for opened in sets]
         self._starts = np.cumsum([0, *map(len, self._parts)])
         self.cameras = cameras
-        identities, known = [], 0
-        for part in self._parts:
+        identities, people = [], []
+        for opened, part in zip(sets, self._parts, strict=True):
             unique, places = np.unique(part.identities, return_inverse=True)
-            identities.append(known + places)
-            known += len(unique)
+            identities.append(len(people) + places)
+            people += [f"{opened.title}/{who}" for who in shown(unique, opened.names.identities)]
+        self.people = dict(enumerate(people))
         self.identities = np.concatenate(identities)
         self.paths = [f"{s.title}/{path}" for s in sets for path in s.splits["train"].paths]
         self.digests = [digest for part in self._parts for digest in part.digests]
@@ -66,7 +71,7 @@ class JoinedRecords:
 
 def specs_of(settings: DataSettings, tests: Sequence[str]) -> tuple[Specs, Specs]:
     """Returns a config's training and test sets; raises UserError for a wrong or repeated name."""
-    own = DatasetSpec(settings.builder, settings.variant, settings.root, settings.pattern)
+    own = DatasetSpec.of(settings)
     training = [own, *(parse_spec(text, "config.data.joined", own) for text in settings.joined)]
     testing = [parse_spec(text, "config.eval.datasets", own) for text in tests] or [own]
     training, testing = ([_spelled_out(s) for s in specs] for specs in (training, testing))
@@ -78,13 +83,18 @@ def specs_of(settings: DataSettings, tests: Sequence[str]) -> tuple[Specs, Specs
 
 
 def load_dataset(
-    settings: DataSettings, tests: Sequence[str], sampling: Sampling | None
+    settings: DataSettings,
+    tests: Sequence[str],
+    sampling: Sampling | None,
+    known: Mapping[str, str] = MappingProxyType({}),
 ) -> Dataset:
     """Prepares the data sets if necessary and opens their splits.
 
     Args:
         tests: `config.eval.datasets`; () tests on the splits of `config.data.builder`.
         sampling: how the training set is sampled; None opens the test sets alone.
+        known: the names of earlier training sets by their fingerprints, for folders that were
+            renamed since then.
 
     Raises:
         UserError: a file is missing or damaged, or counts or a split are not as they must be.
@@ -93,6 +103,10 @@ def load_dataset(
     trained = [] if sampling is None else training
     sets = {spec: open_set(spec, settings) for spec in dict.fromkeys([*trained, *testing])}
     names = _camera_sets(training, testing)
+    names |= _recognised(sets, known, names)
+    for spec in testing:
+        if names[spec] in known.values() and sets[spec].fingerprint not in known:
+            _warn_of_other_division(sets[spec])
     loading = _loading(settings, sum(len(r) for s in sets.values() for r in s.splits.values()))
     train = None
     if sampling is not None:
@@ -122,13 +136,16 @@ def open_set(spec: DatasetSpec, settings: DataSettings) -> OpenedDataset:
     return opened
 
 
-def check_training(identities: np.ndarray, identities_per_batch: int) -> None:
+def check_training(
+    identities: np.ndarray, identities_per_batch: int, names: Texts = NO_NAMES.identities
+) -> None:
     """Raises UserError where identities [M] do not suffice for P x K batches."""
     numbers, counts = np.unique(identities, return_counts=True)
     lonely = numbers[counts < 2]
     if len(lonely):
         raise UserError(
-            f"{len(lonely)} training identities have fewer than two images: {some(lonely)}. "
+            f"{len(lonely)} training identities have fewer than two images: "
+            f"{some(shown(lonely, names))}. "
             "Add images of them or remove them"
         )
     if len(numbers) < identities_per_batch:
@@ -139,29 +156,24 @@ def check_training(identities: np.ndarray, identities_per_batch: int) -> None:
         )
 
 
-def cameras_of(records: Records) -> dict[int, set[int]]:
-    """Returns the cameras that have seen each identity; the empty set for an unknown identity."""
-    cameras: dict[int, set[int]] = defaultdict(set)
-    for identity, camera in zip(records.identities, records.cameras, strict=True):
-        cameras[int(identity)].add(int(camera))
-    return cameras
-
-
-def check_test(query: Records, gallery: Records) -> None:
+def check_test(query: Records, gallery: Records, names: Names = NO_NAMES) -> None:
     """Raises UserError where no query has an image of its identity from another camera."""
     if not np.intersect1d(query.identities, gallery.identities).size:
+        queried, there = (
+            some(shown(np.unique(split.identities), names.identities)) for split in (query, gallery)
+        )
         raise UserError(
-            f"the query split (identities {some(np.unique(query.identities))}) shares no identity "
-            f"with the gallery ({some(np.unique(gallery.identities))}); are they of one data set, "
-            "and does config.data.pattern read the identity?"
+            f"the query split (identities {queried}) shares no identity with the gallery "
+            f"({there}); are they of one data set, and does config.data.pattern read the identity?"
         )
     cameras = cameras_of(gallery)
     queries = zip(query.identities, query.cameras, strict=True)
     if not any(cameras[identity] - {camera} for identity, camera in queries):
+        there = some(shown(np.unique(gallery.cameras), names.cameras))
         raise UserError(
             f"none of the {len(query)} queries has an image of its identity from another camera "
-            f"in the gallery (cameras {some(np.unique(gallery.cameras))}), and images of its own "
-            "camera do not count; does config.data.pattern read the camera?"
+            f"in the gallery (cameras {there}), and images of its own camera do not "
+            "count; does config.data.pattern read the camera?"
         )
 
 
@@ -172,12 +184,12 @@ def _spelled_out(spec: DatasetSpec) -> DatasetSpec:
 
 
 def _unique_names(specs: Specs) -> list[str]:
-    """Returns the title of each data set, with its folder where two have the same title."""
-    titles = [builder_of(spec).title(spec) for spec in specs]
-    return [
-        f"{title}={spec.root}" if titles.count(title) > 1 else title
-        for title, spec in zip(titles, specs, strict=True)
-    ]
+    """Returns the title of each data set, with what tells it from others of the same title."""
+    names = [builder_of(spec).title(spec) for spec in specs]
+    for more in ([f"={spec.root}" for spec in specs], [PATTERN + spec.pattern for spec in specs]):
+        rows = zip(names, more, strict=True)
+        names = [name + part if names.count(name) > 1 else name for name, part in rows]
+    return names
 
 
 def _camera_sets(training: Specs, testing: Specs) -> dict[DatasetSpec, str]:
@@ -188,6 +200,26 @@ def _camera_sets(training: Specs, testing: Specs) -> dict[DatasetSpec, str]:
     """
     names = dict(zip(training, _unique_names(training), strict=True))
     return {spec: _unique_names([*training, spec])[-1] for spec in testing} | names
+
+
+def _recognised(
+    sets: Mapping[DatasetSpec, OpenedDataset],
+    known: Mapping[str, str],
+    names: Mapping[DatasetSpec, str],
+) -> dict[DatasetSpec, str]:
+    """Returns the data sets that have a name in `known`, unless another has that name now."""
+    found = {spec: known.get(opened.fingerprint) for spec, opened in sets.items()}
+    return {spec: name for spec, name in found.items() if name and name not in names.values()}
+
+
+def _warn_of_other_division(opened: OpenedDataset) -> None:
+    """Warns where a folder that was trained on has changed, and the program divides its people."""
+    if opened.rule:
+        log.warning(
+            f"{opened.title} is not as it was trained on (files, config.data.split_seed or "
+            "test_share have changed), so its people are divided anew: scores of people who were "
+            "trained on are too high. A table (python -m data.table) keeps a division"
+        )
 
 
 def _needs(opened: OpenedDataset, *splits: str) -> None:
@@ -207,23 +239,32 @@ def _training(
 ) -> TrainingSplit:
     for opened in sets.values():
         _needs(opened, "train")
-    cameras = Cameras.of((name, opened.splits["train"].cameras) for name, opened in sets.items())
+    cameras = Cameras.of(
+        (name, opened.splits["train"].cameras, opened.names.cameras)
+        for name, opened in sets.items()
+    )
     first, *others = sets.values()
-    records = first.splits["train"]
+    records, people = first.splits["train"], first.names.identities
     if others:
         records = JoinedRecords([first, *others], cameras.rows)
-    check_training(records.identities, sampling.identities_per_batch)
+        people = records.people
+    check_training(records.identities, sampling.identities_per_batch, people)
+    for opened in sets.values():
+        for warning in training_warnings(opened, sampling.images_per_identity):
+            log.warning(warning)
     return TrainingSplit("train", records, cameras, loading, sampling=sampling)
 
 
 def _test(name: str, opened: OpenedDataset, camera_set: str, loading: Loading) -> TestSet:
     _needs(opened, "query", "gallery")
     query, gallery = opened.splits["query"], opened.splits["gallery"]
-    check_test(query, gallery)
-    splits = (
-        Split(split, records, Cameras.of([(camera_set, records.cameras)]), loading)
-        for split, records in (("query", query), ("gallery", gallery))
-    )
+    check_test(query, gallery, opened.names)
+    for warning in scoring_warnings(opened):
+        log.warning(warning)
+    splits = []
+    for split, records in (("query", query), ("gallery", gallery)):
+        cameras = Cameras.of([(camera_set, records.cameras, opened.names.cameras)])
+        splits.append(Split(split, records, cameras, loading))
     return TestSet(name, *splits, opened.provenance)
 
 

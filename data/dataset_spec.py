@@ -6,6 +6,10 @@ from pathlib import Path
 
 from dpeformer_jax.base.errors import UserError
 
+DEFAULT_PATTERN = r"([-\d]+)_c(\d+)"  # names of Market-1501 and of many others
+PATTERN = ";pattern="  # what opens a data set's own pattern
+OF_PATTERN = "reid_folder"  # the builder that reads names by a pattern
+
 
 @dataclasses.dataclass(frozen=True)
 class DataSettings:
@@ -15,7 +19,9 @@ class DataSettings:
     variant: str = ""
     root: str = ""
     joined: Sequence[str] = ()
-    pattern: str = r"([-\d]+)_c(\d+)"
+    pattern: str = DEFAULT_PATTERN
+    split_seed: int = 0
+    test_share: float = 0.5
     allow_other_counts: bool = False
     data_dir: str = ""
     on_bad_image: str = "error"
@@ -30,13 +36,21 @@ class DatasetSpec:
     """One data set as the config names it.
 
     builder: a name of `data.catalog`; variant: "" is the builder's first; root: the folder, or
-    the table of reid_csv; pattern: regular expression of file names, for reid_folder.
+    the table of reid_csv; pattern: regular expression of file names, for reid_folder; split_seed,
+    test_share: how people are divided where the data set itself does not say.
     """
 
     builder: str
     variant: str = ""
     root: str = ""
     pattern: str = ""
+    split_seed: int = 0
+    test_share: float = 0.5
+
+    @classmethod
+    def of(cls, settings: DataSettings) -> "DatasetSpec":
+        """Returns the data set that `config.data.builder` names."""
+        return cls(**{f.name: getattr(settings, f.name) for f in dataclasses.fields(cls)})
 
     @property
     def folder(self) -> Path:
@@ -50,23 +64,35 @@ class DatasetSpec:
 
 
 def parse_spec(text: str, field: str, own: DatasetSpec) -> DatasetSpec:
-    """Parses "BUILDER[/VARIANT][=FOLDER]"; raises UserError where `text` names no builder.
+    """Parses "BUILDER[/VARIANT][=FOLDER][;pattern=REGEX]".
 
     Args:
         text: for example "market1501" or "msmt17/v2=../MSMT17_V2". FOLDER is relative to the root
             of `own`. Without FOLDER the root is that of `own`; then, if the builder is the same
-            too and no variant is given, so is the variant.
+            too and no variant is given, so is the variant. REGEX is all that follows `;pattern=`;
+            without it the pattern is that of `own`.
         field: the config field that the text stands in, for the error.
         own: the data set that `config.data.builder` names.
+
+    Raises:
+        UserError: the text names no builder, or gives a pattern to one that has none.
     """
-    label, _, folder = text.partition("=")
+    named, chosen, pattern = text.partition(PATTERN)
+    label, _, folder = named.partition("=")
     builder, _, variant = label.strip().partition("/")
     if not builder:
-        raise UserError(f"{field}: {text!r} must read BUILDER, BUILDER/VARIANT or ...=FOLDER")
+        raise UserError(
+            f"{field}: {text!r} must read BUILDER, BUILDER/VARIANT or ...=FOLDER; {OF_PATTERN} may "
+            f"end in {PATTERN}REGEX"
+        )
+    if chosen and builder != OF_PATTERN:
+        raise UserError(f"{field}: {text!r}: only {OF_PATTERN} reads names by a pattern")
+    if chosen:
+        own = dataclasses.replace(own, pattern=pattern)
     if folder:
         root = Path(own.root).expanduser()
         root = root.parent if root.is_file() else root  # the table of reid_csv
         root /= Path(folder.strip()).expanduser()
-        return DatasetSpec(builder, variant, str(root), own.pattern)
+        return dataclasses.replace(own, builder=builder, variant=variant, root=str(root))
     variant = variant or (own.variant if builder == own.builder else "")
-    return DatasetSpec(builder, variant, own.root, own.pattern)
+    return dataclasses.replace(own, builder=builder, variant=variant)

@@ -1,20 +1,34 @@
-"""Lists image files and reads identity and camera from their names."""
+"""Lists image files with their labels."""
 
 import os
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from data.file_names import NamePattern
+from data.labels import Names, is_junk, numbered
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.base.protocol import JUNK
 
 MARKET_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
 
 
+class Picture(NamedTuple):
+    """One image file and its labels as texts.
+
+    name: its path inside the data set, with slashes; camera: "" where it is not known; split: ""
+    where the data set does not say.
+    """
+
+    path: Path
+    name: str
+    identity: str
+    camera: str
+    split: str = ""
+
+
 class Entry(NamedTuple):
-    """One image file; name: its path inside the data set, with slashes."""
+    """One image file and its labels as numbers; name: its path inside the data set."""
 
     path: Path
     name: str
@@ -25,19 +39,33 @@ class Entry(NamedTuple):
 Listing = dict[str, list[Entry]]  # by split, in order
 
 
-def market_layout(root: Path, pattern: str, cameras: range | None = None) -> Listing:
+def numbered_pictures(pictures: Sequence[Picture]) -> tuple[list[Entry], Names]:
+    """Numbers the identities and the cameras of pictures; one that is not known is camera 0."""
+    identities, people = numbered([picture.identity for picture in pictures])
+    cameras, places = numbered([picture.camera or "0" for picture in pictures])
+    rows = zip(pictures, identities, cameras, strict=True)
+    entries = [Entry(picture.path, picture.name, *labels) for picture, *labels in rows]
+    return entries, Names(people, places)
+
+
+def market_folders(root: Path, pattern: NamePattern) -> dict[str, list[Picture]]:
     """Lists the splits of a folder in Market-1501's layout without junk (identity -1).
 
-    Without bounding_box_train there is no training split. See `parse` for pattern and cameras.
-    Raises UserError where a folder, a file or a name does not fit, or a split holds only junk.
+    Without bounding_box_train there is no training split. Raises UserError where a folder, a file
+    or a name does not fit, or a split holds only junk.
     """
     splits = {}
     for split, folder in folders_in(root, MARKET_FOLDERS).items():
-        entries = parse(images_in(folder), root, pattern, cameras)
-        splits[split] = [entry for entry in entries if entry.identity != JUNK]
+        splits[split] = read_names(images_in(folder), root, pattern)
         if not splits[split]:
             raise UserError(f"{folder} holds no image except junk (identity -1): empty split")
     return splits
+
+
+def market_layout(root: Path, pattern: str, cameras: range) -> Listing:
+    """Lists a published data set as `market_folders` does, which has no cameras but those."""
+    splits = market_folders(root, NamePattern(pattern)).items()
+    return {split: _checked(pictures, cameras) for split, pictures in splits}
 
 
 def folders_in(root: Path, names: Mapping[str, str]) -> dict[str, Path]:
@@ -78,9 +106,30 @@ def images_in(folder: Path) -> list[Path]:
 
     Raises UserError where there is none, or two have one base name.
     """
-    if files := _image_files(folder):
+    if files := image_files(folder):
         return files
     raise UserError(f"{folder} holds no image ({', '.join(SUFFIXES)}): {_deeper(folder, '*/*')}")
+
+
+def image_files(folder: Path) -> list[Path]:
+    """Lists the image files directly in a folder, sorted by name, if there are.
+
+    Raises UserError where two have one base name.
+    """
+    files = [path for path in _inside(folder) if _is_image(path)]
+    known: dict[str, Path] = {}
+    for path in files:
+        other = known.setdefault(path.stem.lower(), path)
+        if other is not path:
+            raise UserError(f"{path} and {other.name} have one base name; remove one of the two")
+    return files
+
+
+def visible_images(folder: Path, pattern: str) -> Iterator[Path]:
+    """Yields the image files of a glob pattern in a folder, without those in hidden folders."""
+    for path in filter(_is_image, folder.glob(pattern)):
+        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+            yield path
 
 
 def images_of_people(folder: Path) -> list[Path]:
@@ -88,41 +137,39 @@ def images_of_people(folder: Path) -> list[Path]:
 
     Raises UserError where there is none, or two in one folder have one base name.
     """
-    people = [person for person in _inside(folder) if person.is_dir()]
-    if files := [file for person in people for file in _image_files(person)]:
+    # Programs keep small copies of pictures in hidden folders.
+    people = [path for path in _inside(folder) if path.is_dir() and path.name[0] != "."]
+    if files := [file for person in people for file in image_files(person)]:
         return files
-    flat = _image_files(folder)
+    flat = image_files(folder)
     where = f"{flat[0]} lies one level too high" if flat else _deeper(folder, "*/*/*")
     raise UserError(f"{folder} holds no image in folders of people: {where}")
 
 
-def parse(
-    files: Sequence[Path], root: Path, pattern: str, cameras: range | None = None
-) -> list[Entry]:
-    """Reads identity and camera from the base names of files; folders' names say nothing.
+def parse(files: Sequence[Path], root: Path, pattern: str, cameras: range) -> list[Entry]:
+    """Lists files of a published data set as `read_names` does.
 
-    Args:
-        pattern: regular expression with groups for identity and camera.
-        cameras: the cameras of the data set; None allows any.
-
-    Raises:
-        UserError: the pattern does not compile or has not two groups, a name does not match it, or
-            a camera is out of range.
+    Raises UserError also where a camera is none of `cameras`.
     """
-    compiled, entries = _compile(pattern), []
+    return _checked(read_names(files, root, NamePattern(pattern)), cameras)
+
+
+def read_names(files: Sequence[Path], root: Path, pattern: NamePattern) -> list[Picture]:
+    """Reads identity and camera from the base names of files, without junk (identity -1).
+
+    The names of folders say nothing. Raises UserError where the pattern does not fit a name.
+    """
+    pictures = []
     for path in files:
-        found = compiled.match(path.name)
-        try:
-            identity, camera = int(found[1]), int(found[2])
-        except (TypeError, ValueError):
+        read = pattern.read(path)
+        if read is None:
             raise UserError(
-                f"{path}: the name does not give two numbers, identity and camera, by the pattern "
-                f"{pattern!r}"
-            ) from None
-        if cameras is not None and identity != JUNK:
-            check_camera(path, camera, cameras)
-        entries.append(Entry(path, path.relative_to(root).as_posix(), identity, camera))
-    return entries
+                f"{path}: the name does not give {' and '.join(pattern.labels)} by the pattern "
+                f"{pattern.text!r}"
+            )
+        if not is_junk(read.identity):
+            pictures.append(Picture(path, path.relative_to(root).as_posix(), *read))
+    return pictures
 
 
 def number_at_start(path: Path) -> int:
@@ -142,20 +189,17 @@ def check_camera(path: Path | str, camera: int, cameras: range) -> None:
         )
 
 
+def _checked(pictures: Sequence[Picture], cameras: range) -> list[Entry]:
+    entries, _ = numbered_pictures(pictures)
+    for entry in entries:
+        check_camera(entry.path, entry.camera, cameras)
+    return entries
+
+
 def _deeper(folder: Path, pattern: str) -> str:
     """Tells whether the images lie one level deeper."""
     deeper = next(filter(_is_image, sorted(folder.glob(pattern))), None)
     return f"they lie one level too deep, as {deeper}; move them up" if deeper else "empty"
-
-
-def _image_files(folder: Path) -> list[Path]:
-    files = [path for path in _inside(folder) if _is_image(path)]
-    known: dict[str, Path] = {}
-    for path in files:
-        other = known.setdefault(path.stem.lower(), path)
-        if other is not path:
-            raise UserError(f"{path} and {other.name} have one base name; remove one of the two")
-    return files
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -168,17 +212,3 @@ def _inside(folder: Path) -> list[Path]:
 def _is_image(path: Path) -> bool:
     # macOS leaves "._name.jpg" beside a file, which is no picture.
     return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")
-
-
-def _compile(pattern: str) -> re.Pattern[str]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        told = f"config.data.pattern = {pattern!r} is not a regular expression: {error}"
-        raise UserError(told) from error
-    if compiled.groups != 2:
-        raise UserError(
-            f"config.data.pattern = {pattern!r} has {compiled.groups} groups; it needs two, for "
-            "identity and camera"
-        )
-    return compiled

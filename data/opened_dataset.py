@@ -10,6 +10,7 @@ from data.builder import Counts, prepare
 from data.catalog import builder_of, published_counts
 from data.counts import count, differences, likely_cause, table
 from data.dataset_spec import DatasetSpec
+from data.labels import Names, shown
 from data.records import Records
 from dpeformer_jax.base.errors import UserError, some
 
@@ -19,7 +20,9 @@ class OpenedDataset:
 
     spec: the data set; title: its name in tables; published, found: counts by split, with damaged
     files; differences: between these; splits: records by split; skipped: the problem of each
-    damaged file.
+    damaged file; names: the texts that numbers of identities and cameras stand for; rule: how the
+    builder divided the pictures, "" where the data set says it; cameras_known: whether it tells
+    cameras.
     """
 
     def __init__(self, spec: DatasetSpec, data_dir: str, allow_other_counts: bool):
@@ -34,6 +37,7 @@ class OpenedDataset:
         self.one_numbering = builder_class.ONE_NUMBERING
         self.published = builder_class.PUBLISHED.get(builder_class.variant_of(spec), {})
         config = builder_class.configure(spec)
+        self.rule, self.cameras_known = config.rule, config.cameras_known
         listing = builder_class.listing(config)
         self.found = {split: count(items) for split, items in listing.items()}
         self.differences = list(differences(self.published, self.found))
@@ -41,6 +45,7 @@ class OpenedDataset:
             self._refuse_other_counts()
         builder = prepare(builder_class, data_dir, config)
         self.skipped: dict[str, str] = dict(builder.info.metadata["skipped"])
+        self.names = Names.of_metadata(builder.info.metadata)
         self._problems = [f"{name} ({problem})" for name, problem in sorted(self.skipped.items())]
         for split in self.found:
             if not builder.info.splits[split].num_examples:
@@ -66,6 +71,10 @@ class OpenedDataset:
     def provenance(self) -> dict[str, Any]:
         """Returns what eval.json says of the data."""
         told: dict[str, Any] = {"fingerprint": self.fingerprint}
+        if self.rule:
+            told["split"] = self.rule
+        if self.names.cameras:
+            told["cameras"] = list(self.names.cameras.values())
         if self.differences:
             told["other_counts"] = list(map(str, self.differences))
         if self.skipped:
@@ -79,6 +88,8 @@ class OpenedDataset:
             f"{counts.cameras} cameras"
             for split, counts in ((split, self.counts(split)) for split in self.splits)
         ]
+        if self.rule:
+            lines.append(f"{self.title}: {self.rule}")
         if self.differences:
             lines.append("other than published: " + "; ".join(map(str, self.differences)))
         if self.skipped:
@@ -87,12 +98,13 @@ class OpenedDataset:
         return "\n".join(lines)
 
     @property
-    def trained_and_tested(self) -> list[int]:
+    def trained_and_tested(self) -> list[int | str]:
         """Returns the identities of the training split that query or gallery show too."""
         tested = [records.identities for split, records in self.splits.items() if split != "train"]
         if not self.one_numbering or not tested or "train" not in self.splits:
             return []
-        return np.intersect1d(self.splits["train"].identities, np.concatenate(tested)).tolist()
+        both = np.intersect1d(self.splits["train"].identities, np.concatenate(tested))
+        return shown(both, self.names.identities)
 
     @property
     def likely_cause(self) -> str:

@@ -12,13 +12,14 @@ import numpy as np
 import PIL
 import psutil
 from PIL import features
-from tqdm import tqdm
 
 from data.decoded import mapped
+from data.labels import Texts, shown
 from data.records import Records
 from data.sampling import sampling_plan
 from dpeformer_jax.base.interfaces import Camera
 from dpeformer_jax.base.pictures import decode
+from dpeformer_jax.base.progress import progress
 
 DECODED_AT_ONCE = 32  # images that a thread decodes at a time while all are decoded
 DECODING = 2  # changes when `decode` gives other pixels than before
@@ -47,13 +48,16 @@ class Cameras(NamedTuple):
     rows: np.ndarray
 
     @classmethod
-    def of(cls, parts: Iterable[tuple[str, np.ndarray]]) -> "Cameras":
-        """Lists the cameras of (name of the data set, camera numbers [m]), sorted in each part."""
+    def of(cls, parts: Iterable[tuple[str, np.ndarray, Texts]]) -> "Cameras":
+        """Lists the cameras of several data sets, sorted by number in each.
+
+        parts: of each, its name, the camera numbers [m], and the texts that they stand for.
+        """
         names, rows = [], []
-        for name, numbers in parts:
+        for name, numbers, texts in parts:
             different, places = np.unique(numbers, return_inverse=True)
             rows.append(len(names) + places)
-            names += [(name, int(number)) for number in different]
+            names += [(name, camera) for camera in shown(different, texts)]
         return cls(tuple(names), np.concatenate(rows).astype(np.int32))
 
 
@@ -111,8 +115,7 @@ class Split:
         """Yields all images in order, in pieces."""
         decoder = Decoder(self._records, self._loading.image_size)
         pieces = np.array_split(np.arange(len(self)), -(-len(self) // DECODED_AT_ONCE))
-        bar = tqdm(total=len(self), desc=f"decoding {self._name}", unit="image", disable=None)
-        with bar:
+        with progress(title=f"decoding {self._name}", unit="image", total=len(self)) as bar:
             for images in self._in_workers(pieces, decoder.__getitem__):
                 yield images
                 bar.update(len(images))

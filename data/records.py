@@ -1,6 +1,7 @@
 """Reads prepared splits back: encoded images and their labels."""
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,3 +40,11 @@ class Records:
             digest = hashlib.sha256(record["image"]).hexdigest()
             identity, camera = int(record["identity"]), int(record["camera"])
             yield Row(identity, camera, record["path"].decode(), digest)
+
+
+def cameras_of(records: Records) -> dict[int, set[int]]:
+    """Returns the cameras that have seen each identity; the empty set for an unknown identity."""
+    cameras: dict[int, set[int]] = defaultdict(set)
+    for identity, camera in zip(records.identities, records.cameras, strict=True):
+        cameras[int(identity)].add(int(camera))
+    return cameras

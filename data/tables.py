@@ -9,11 +9,14 @@ from dpeformer_jax.base.errors import UserError
 Row = dict[str, str]
 
 
-def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
+def read_table(
+    path: Path, columns: Sequence[str], optional: Sequence[str] = ()
+) -> Iterator[tuple[int, Row]]:
     """Yields the line number and the cells of each row of a comma-separated table.
 
-    The first line names the columns, in any case and order, `columns` among them. Empty rows are
-    passed over. Raises UserError where the file is missing, is not text or lacks a column.
+    The first line names the columns, in any case and order, `columns` among them. A column of
+    `optional` that is missing has empty cells. Empty rows are passed over. Raises UserError where
+    the file is missing, is not text or lacks a column.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -22,8 +25,9 @@ def read_table(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, Row]]:
             _check_columns(path, found, columns)
             reader.fieldnames = found
             for row in reader:
-                if any(row[name].strip() for name in columns):
-                    yield reader.line_num, {name: row[name].strip() for name in columns}
+                cells = {name: row.get(name, "").strip() for name in (*columns, *optional)}
+                if any(cells.values()):
+                    yield reader.line_num, cells
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 text; save it as CSV in UTF-8") from error
     except (OSError, csv.Error) as error:

@@ -7,16 +7,19 @@ from os.path import basename
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from data.builder import Counts
 from data.counts import COLUMNS, table
-from data.dataset import cameras_of, check_test, check_training, specs_of
+from data.dataset import check_test, check_training, specs_of
 from data.dataset_spec import DataSettings
+from data.labels import Texts, shown
 from data.opened_dataset import OpenedDataset
-from data.records import Records
+from data.pipeline import Sampling
+from data.records import Records, cameras_of
+from data.score_warnings import scoring_warnings, training_warnings
 from dpeformer_jax.base.errors import UserError, some
 from dpeformer_jax.base.pictures import size_of
+from dpeformer_jax.base.progress import progress
 
 Report = dict[str, Any]
 Sets = Sequence[OpenedDataset]
@@ -25,11 +28,12 @@ NO_IMAGE = "no image of the identity in the gallery"
 SAME_CAMERA = "camera rule: all gallery images of the identity are from the query's own camera"
 
 
-def verify(settings: DataSettings, tests: Sequence[str], identities_per_batch: int) -> Report:
+def verify(settings: DataSettings, tests: Sequence[str], sampling: Sampling) -> Report:
     """Examines every image of the training and test sets of `config.data` and `config.eval`.
 
     Returns {"datasets": one report a data set, "problems": one sentence for each thing that makes
-    scores wrong}. Raises UserError where a data set cannot be read at all.
+    scores wrong, "warnings": one for each that is no mistake but bears on them}. Raises UserError
+    where a data set cannot be read at all.
     """
     training, testing = specs_of(settings, tests)
     sets = {
@@ -38,9 +42,11 @@ def verify(settings: DataSettings, tests: Sequence[str], identities_per_batch: i
     }
     trained, tested = ([sets[spec] for spec in specs] for specs in (training, testing))
     problems = [problem for opened in sets.values() for problem in _own(opened, settings)]
-    problems += _refused(trained, tested, identities_per_batch)
+    problems += _refused(trained, tested, sampling.identities_per_batch)
     problems += _shared_images(trained, tested)
-    return {"datasets": [examine(opened) for opened in sets.values()], "problems": problems}
+    warnings = list(_warnings(trained, tested, sampling.images_per_identity))
+    examined = [examine(opened) for opened in sets.values()]
+    return {"datasets": examined, "problems": problems, "warnings": warnings}
 
 
 def examine(opened: OpenedDataset) -> Report:
@@ -50,6 +56,8 @@ def examine(opened: OpenedDataset) -> Report:
         "name": opened.title,
         "root": opened.spec.root,
         "fingerprint": opened.fingerprint,
+        "split": opened.rule,
+        "cameras": opened.provenance.get("cameras", []),
         "published": {split: counts._asdict() for split, counts in opened.published.items()},
         "found": {s: dict(zip(COLUMNS, c, strict=False)) for s, c in opened.found.items()},
         "other_counts": [str(difference) for difference in opened.differences],
@@ -57,8 +65,8 @@ def examine(opened: OpenedDataset) -> Report:
         "splits": {split: _describe(split, records) for split, records in splits.items()},
         "same_bytes_within": {split: _repeats(records) for split, records in splits.items()},
         "same_bytes_across": _across(splits, lambda records: records.digests),
-        "same_names_across": _across(splits, lambda records: map(basename, records.paths)),
-        "one_camera": _one_camera(splits),
+        "same_names_across": _across(splits, _names_of(splits)),
+        "one_camera": _one_camera(splits, opened.names.identities),
         "training_identities_in_test": opened.trained_and_tested,
     }
     if "query" in splits and "gallery" in splits:
@@ -69,12 +77,14 @@ def examine(opened: OpenedDataset) -> Report:
 def as_text(report: Report) -> str:
     """Formats the report for people."""
     sections = [_section(part) for part in report["datasets"]]
-    problems = [f"problem: {problem}" for problem in report["problems"]] or ["no problem found"]
-    return "\n\n".join([*sections, "\n".join(problems)])
+    warnings = [f"warning: {warning}" for warning in report["warnings"]]
+    problems = [f"problem: {problem}" for problem in report["problems"]]
+    none = "no problem found" + (", but see the warnings above" if warnings else "")
+    return "\n\n".join([*sections, "\n".join([*warnings, *(problems or [none])])])
 
 
 def _describe(split: str, records: Records) -> Report:
-    bar = tqdm(range(len(records)), desc=f"sizes of {split}", unit="image", disable=None)
+    bar = progress(range(len(records)), title=f"sizes of {split}", unit="image")
     widths, heights = np.array([size_of(records.encoded(index)) for index in bar]).T
     images = np.unique(records.identities, return_counts=True)[1]
     return {
@@ -106,14 +116,21 @@ def _across(splits: dict[str, Records], key: Callable[[Records], Iterable]) -> d
     return found
 
 
-def _one_camera(splits: dict[str, Records]) -> dict[str, list[int]]:
+def _names_of(splits: dict[str, Records]) -> Callable[[Records], Iterable[str]]:
+    """Returns what names a picture: its base name, or its path where base names repeat."""
+    names = [list(map(basename, records.paths)) for records in splits.values()]
+    repeat = any(len(set(of_split)) < len(of_split) for of_split in names)
+    return lambda records: records.paths if repeat else map(basename, records.paths)
+
+
+def _one_camera(splits: dict[str, Records], people: Texts) -> dict[str, list[int | str]]:
     """Lists the identities of one camera, in training and in query and gallery together."""
     halves: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     for split, records in splits.items():
         for identity, cameras in cameras_of(records).items():
             halves["train" if split == "train" else "test"][identity] |= cameras
     return {
-        half: sorted(identity for identity, cameras in seen.items() if len(cameras) == 1)
+        half: shown(sorted(i for i, cameras in seen.items() if len(cameras) == 1), people)
         for half, seen in halves.items()
     }
 
@@ -147,15 +164,24 @@ def _refused(trained: Sets, tested: Sets, identities_per_batch: int) -> Iterator
     for opened in trained:
         if "train" in opened.splits:
             try:
-                check_training(opened.splits["train"].identities, identities_per_batch)
+                identities = opened.splits["train"].identities
+                check_training(identities, identities_per_batch, opened.names.identities)
             except UserError as error:
                 yield f"{opened.title}: {error}"
     for opened in tested:
         if "query" in opened.splits and "gallery" in opened.splits:
             try:
-                check_test(opened.splits["query"], opened.splits["gallery"])
+                check_test(opened.splits["query"], opened.splits["gallery"], opened.names)
             except UserError as error:
                 yield f"{opened.title}: {error}"
+
+
+def _warnings(trained: Sets, tested: Sets, images_per_identity: int) -> Iterator[str]:
+    for opened in trained:
+        if "train" in opened.splits:
+            yield from training_warnings(opened, images_per_identity)
+    for opened in tested:
+        yield from scoring_warnings(opened)
 
 
 def _shared_images(trained: Sets, tested: Sets) -> Iterator[str]:
@@ -179,6 +205,8 @@ def _section(report: Report) -> str:
         for which in ("published", "found")
     )
     lines += [f"fingerprint {report['fingerprint']}", table(published, found)]
+    lines += [report["split"]] if report["split"] else []
+    lines += [f"cameras: {some(report['cameras'])}"] if report["cameras"] else []
     lines += [f"other than published: {difference}" for difference in report["other_counts"]]
     lines.append(f"{'':10}{'images an identity':>22}{'height':>22}{'width':>22}")
     for split, spreads in report["splits"].items():

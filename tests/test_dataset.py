@@ -179,6 +179,30 @@ def test_one_data_set_written_in_two_ways_is_one(settings, market, spec):
         load(settings, joined=(spec.format(market),))
 
 
+def test_one_folder_by_two_patterns_is_two_data_sets(settings):
+    by_frame = r"reid_folder;pattern=(?P<identity>-?\d+)_c\d_(?P<camera>\d)"
+    first, second = load(settings, "reid_folder", by_frame).tests
+    names = [test.name.partition(";pattern=") for test in (first, second)]
+    assert [name[0] for name in names] == [f"market={settings.root}"] * 2
+    assert names[0][2] == settings.pattern and f"reid_folder;pattern={names[1][2]}" == by_frame
+    assert first.gallery.cameras.tolist() != second.gallery.cameras.tolist()
+    assert first.provenance["fingerprint"] != second.provenance["fingerprint"]
+    with pytest.raises(UserError, match="config.eval.datasets names reid_folder .* twice"):
+        load(settings, by_frame, by_frame)
+
+
+def test_a_joined_set_has_a_pattern_of_its_own(settings, market, write_image):
+    other = market.with_name("other")
+    for name in ("in-x-1", "out-x-2", "in-y-3", "out-y-4"):
+        write_image(other / "bounding_box_train" / f"{name}.jpg")
+    for folder in ("query", "bounding_box_test"):
+        write_image(other / folder / f"{folder[0]}-z.jpg")
+    pattern = r";pattern=(?P<camera>\w+)-(?P<identity>\w+)"
+    train = load(settings, "reid_folder", joined=(f"reid_folder=../other{pattern}",)).train
+    assert train.labels[-4:].tolist() == [3, 4, 3, 4]
+    assert train.camera_names[2:] == (("other", "in"), ("other", "out"))
+
+
 def test_the_first_variant_need_not_be_named(settings):
     settings = replace(settings, builder="cuhk03_np")
     training, testing = specs_of(settings, ["cuhk03_np/detected", "cuhk03_np/labeled"])

@@ -29,6 +29,31 @@ def test_a_text_names_builder_variant_and_folder(spec, expected):
     assert parsed(spec) == DatasetSpec(*expected, "p")
 
 
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        (r"reid_folder;pattern=(\d+)-(\d+)", ("", "/sets/main", r"(\d+)-(\d+)")),
+        ("reid_folder=../b;pattern=(?P<identity>.)=", ("", "/sets/main/../b", "(?P<identity>.)=")),
+        ("reid_folder=/b ;pattern= ;pattern=", ("", "/b", " ;pattern=")),
+        ("reid_folder=/b", ("", "/b", "p")),
+    ],
+)
+def test_a_set_may_have_a_pattern_of_its_own(spec, expected):
+    assert parsed(spec) == DatasetSpec("reid_folder", *expected)
+
+
+def test_a_pattern_for_a_builder_that_reads_no_names_is_an_error():
+    with pytest.raises(UserError, match="only reid_folder reads names by a pattern"):
+        parsed("market1501;pattern=x")
+
+
+def test_how_people_are_divided_is_that_of_the_config():
+    own = DatasetSpec("reid_folder", root="/sets/main", split_seed=3, test_share=0.2)
+    for spec in ("reid_folder=../b", "reid_csv"):
+        divided = parse_spec(spec, FIELD, own)
+        assert (divided.split_seed, divided.test_share) == (3, 0.2)
+
+
 def test_a_folder_is_taken_from_the_root(tmp_path):
     spec = parsed("occluded_reid=../Occluded_REID", root=str(tmp_path / "market"))
     (tmp_path / "market").mkdir()

@@ -32,7 +32,7 @@ class Counted(Records):
 
 
 def cameras_of(records):
-    return Cameras.of([("market", records.cameras)])
+    return Cameras.of([("market", records.cameras, {})])
 
 
 def loading(cache="none", folder=None, threads=2, processes=0):
@@ -87,8 +87,8 @@ def test_a_split_names_its_cameras_and_says_which_took_each_image(split_of):
 
 
 def test_cameras_of_one_number_in_two_data_sets_are_two():
-    cameras = Cameras.of([("b", np.array([4, 2, 4])), ("a", np.array([2, 9]))])
-    assert cameras.names == (("b", 2), ("b", 4), ("a", 2), ("a", 9))
+    cameras = Cameras.of([("b", np.array([4, 2, 4]), {4: "door"}), ("a", np.array([2, 9]), {})])
+    assert cameras.names == (("b", 2), ("b", "door"), ("a", 2), ("a", 9))
     assert cameras.rows.tolist() == [1, 0, 1, 2, 3]
 
 

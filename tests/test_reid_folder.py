@@ -8,7 +8,6 @@ from data.builder import prepare
 from data.builders.reid_folder import ReidFolder
 from data.dataset_spec import DatasetSpec, DataSettings
 from data.listing import MARKET_FOLDERS as FOLDERS
-from data.listing import market_layout
 from data.records import Records
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.pictures import decode
@@ -22,7 +21,7 @@ def scanned(root, *names, pattern=PATTERN):
         (root / folder).mkdir(parents=True)
         for name in names:
             (root / folder / name).touch()
-    splits = market_layout(root, pattern)
+    splits = ReidFolder.scan(spec_of(root, pattern))
     assert list(splits) == ["query", "gallery"]
     entries = splits["query"]
     return [(entry.path.name, entry.identity, entry.camera) for entry in entries]

@@ -19,6 +19,12 @@ def test_columns_are_known_by_name_in_any_case_and_order(tmp_path, head):
     assert found == [(2, {"path": "a.png", "side": "3"})]
 
 
+def test_an_optional_column_that_is_missing_has_empty_cells(tmp_path):
+    (tmp_path / "t.csv").write_text("path,split\na,train\n,\n")
+    found = list(read_table(tmp_path / "t.csv", ("path",), ("camera", "split")))
+    assert found == [(2, {"path": "a", "camera": "", "split": "train"})]
+
+
 def test_a_short_row_has_empty_cells(tmp_path):
     assert rows(tmp_path / "t.csv", "path,side\na\n") == [(2, {"path": "a", "side": ""})]
 

@@ -4,7 +4,6 @@ from data.builder import Counts, MarketBuilder
 from data.dataset_spec import DatasetSpec
 from data.listing import Listing, folder_in, images_in, parse
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.base.protocol import JUNK
 
 DISTRACTOR = 0
 TRAIN, QUERY = Counts(751, 12936, 6), Counts(750, 3368, 6)
@@ -51,8 +50,7 @@ class Market1501(MarketBuilder):
         splits = super().scan(spec)
         if cls.variant_of(spec) == "500k":
             files = images_in(folder_in(spec.folder, "images"))
-            entries = parse(files, spec.folder, cls.PATTERN, cls.CAMERAS)
-            distractors = [entry for entry in entries if entry.identity != JUNK]
+            distractors = parse(files, spec.folder, cls.PATTERN, cls.CAMERAS)
             for entry in distractors:
                 if entry.identity != DISTRACTOR:
                     raise UserError(

@@ -1,32 +1,43 @@
 """Any pictures, listed in a table with identity, camera and split."""
 
-from collections import defaultdict
 from pathlib import Path
 
-from data.builder import SPLITS, FolderBuilder
+from data.builder import SPLITS
 from data.dataset_spec import DatasetSpec
-from data.listing import Entry, Listing
+from data.labels import shown
+from data.listing import Picture
+from data.own_pictures import TEST, Arranged, OwnBuilder
 from data.tables import Row, read_table
-from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.base.protocol import JUNK
+from dpeformer_jax.base.errors import UserError, some
 
-COLUMNS = ("path", "identity", "camera", "split")
+NEEDED, OPTIONAL = ("path", "identity"), ("camera", "split")
+SYNONYMS = {
+    "train": ("train", "training"),
+    "query": ("query", "queries", "probe"),
+    "gallery": ("gallery",),
+    TEST: (TEST,),
+}
+SPLIT_OF = {name: split for split, names in SYNONYMS.items() for name in names}
 
 
-class ReidCsv(FolderBuilder):
+class ReidCsv(OwnBuilder):
     """A table of your own, one picture a row.
 
     `config.data.root` is the table, comma-separated, with a first line that names its columns:
 
         path,identity,camera,split
-        images/a.jpg,17,0,train
-        images/b.jpg,20,1,query
-        images/c.jpg,20,2,gallery
+        images/a.jpg,anna,north,train
+        images/b.jpg,17,south,query
+        images/c.jpg,17,north,gallery
 
-    Paths are relative to the table's folder; identity and camera are whole numbers; split is train,
-    query or gallery; identity -1 is junk and is left out. Other columns are ignored. An identity of
-    train may not be in query or gallery. A table without train rows is for testing only, one
-    without query and gallery for training only.
+    Paths are relative to the table's folder. Identity and camera are whole numbers or texts;
+    identity -1 is junk and is left out. The split is train (training), query (queries, probe),
+    gallery or test, in any case. Rows of test are the gallery where there are queries; otherwise
+    they are divided into query and gallery. Without the column split all is divided by identity;
+    without the column camera no camera is known (data/splitting.py). Other columns are ignored.
+
+    An identity of train may not be in query or gallery. A table without train rows is for testing
+    only, one without query and gallery for training only.
     """
 
     @classmethod
@@ -34,45 +45,60 @@ class ReidCsv(FolderBuilder):
         return Path(spec.root).stem
 
     @classmethod
-    def scan(cls, spec: DatasetSpec) -> Listing:
+    def pictures(cls, spec: DatasetSpec) -> list[Picture]:
         table = spec.folder
-        splits: Listing = defaultdict(list)
+        if table.is_dir():
+            raise UserError(_folder_told(table))
+        rows = list(read_table(table, NEEDED, OPTIONAL))
+        known = {column for column in OPTIONAL if any(row[column] for _, row in rows)}
+        pictures: list[Picture] = []
         first_row: dict[Path, int] = {}
-        for line, row in read_table(table, COLUMNS):
+        for line, row in rows:
             where = f"{table}, line {line}"
-            split, entry = _entry(table.parent, where, row)
-            if entry.path in first_row:
-                raise UserError(f"{where}: {entry.name} is in line {first_row[entry.path]} too")
-            first_row[entry.path] = line
-            if entry.identity != JUNK:
-                splits[split].append(entry)
-        if not splits:
-            raise UserError(f"{table} has no rows except junk (identity -1)")
-        _check_splits(table, splits)
-        return {split: splits[split] for split in SPLITS if split in splits}
+            picture = _picture(table.parent, where, row, known)
+            if picture.path in first_row:
+                raise UserError(f"{where}: {picture.name} is in line {first_row[picture.path]} too")
+            first_row[picture.path] = line
+            pictures.append(picture)
+        if any(picture.split == "query" for picture in pictures):
+            return [p._replace(split="gallery") if p.split == TEST else p for p in pictures]
+        return pictures
+
+    @classmethod
+    def arranged(cls, spec: DatasetSpec) -> Arranged:
+        arranged = super().arranged(spec)
+        _check_splits(spec.folder, arranged)
+        return arranged
 
 
-def _entry(folder: Path, where: str, row: Row) -> tuple[str, Entry]:
-    split, name = row["split"], row["path"]
-    if split not in SPLITS:
-        raise UserError(f"{where}: split {split!r} is not one of {', '.join(SPLITS)}")
-    path = folder / name
-    if not name or not path.is_file():
-        raise UserError(f"{where}: path {name!r} is not a file in {folder}")
-    numbers = []
-    for column in ("identity", "camera"):
-        try:
-            numbers.append(int(row[column]))
-        except ValueError:
-            told = f"{where}: {column} {row[column]!r} is not a whole number"
-            raise UserError(told) from None
-    return split, Entry(path, name, *numbers)
+def _folder_told(folder: Path) -> str:
+    tables = [path.name for path in sorted(folder.glob("*.csv"))]
+    there = f"it holds {some(tables, 3)}" if tables else "`python -m data.table FOLDER` writes one"
+    return (
+        f"{folder} is a folder, and reid_csv reads a table: give config.data.root a *.csv file "
+        f"({there}). config.data.builder=reid_folder reads a folder"
+    )
 
 
-def _check_splits(table: Path, splits: Listing) -> None:
-    identities = {split: {entry.identity for entry in splits.get(split, ())} for split in SPLITS}
+def _picture(folder: Path, where: str, row: Row, known: set[str]) -> Picture:
+    """Checks a row; known: the optional columns that the table fills."""
+    for column in ("identity", *sorted(known)):
+        if not row[column]:
+            raise UserError(f"{where}: {column} is empty")
+    split = SPLIT_OF.get(row["split"].lower()) if "split" in known else ""
+    if split is None:
+        raise UserError(f"{where}: split {row['split']!r} is not one of {', '.join(SPLIT_OF)}")
+    path = folder / row["path"]
+    if not row["path"] or not path.is_file():
+        raise UserError(f"{where}: path {row['path']!r} is not a file in {folder}")
+    return Picture(path, row["path"], row["identity"], row["camera"], split)
+
+
+def _check_splits(table: Path, arranged: Arranged) -> None:
+    splits, names = arranged.splits, arranged.names.identities
+    people = {split: {entry.identity for entry in splits.get(split, ())} for split in SPLITS}
     for split in ("query", "gallery"):
-        if both := sorted(identities["train"] & identities[split]):
+        if both := shown(sorted(people["train"] & people[split]), names):
             more = f", and so are {len(both) - 1} others" if len(both) > 1 else ""
             raise UserError(
                 f"{table}: identity {both[0]} is in train and in {split}{more}; an identity of "

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow_datasets as tfds
 
-from data.builder import SPLITS, Counts, ReidBuilder
+from data.builder import SPLITS, Counts, ReidBuilder, ReidConfig
 from data.dataset_spec import DatasetSpec
 from data.rendering import make_camera, make_person, take_photo
 
@@ -33,7 +33,7 @@ class Shot(NamedTuple):
 
 
 @dataclasses.dataclass(kw_only=True)
-class RenderedConfig(tfds.core.BuilderConfig):
+class RenderedConfig(ReidConfig):
     """Counts of the splits; the gallery's identities that the query lacks are distractors."""
 
     train: Counts

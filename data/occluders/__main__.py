@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
 
-from tqdm import tqdm
-
 from data.occluders import sources
 from data.occluders.bank import write_bank
 from data.occluders.build import build, contact_sheet
@@ -17,6 +15,7 @@ from data.occluders.sa1b import sa1b
 from data.occluders.sources import Candidate
 from dpeformer_jax.base.command import log_to_stderr, one_paragraph
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.progress import progress
 
 FOLDERS = {
     "sa1b": (sa1b, "SA-1B as published: sa_N.jpg with sa_N.json beside it"),
@@ -85,7 +84,7 @@ def run(chosen: argparse.Namespace) -> None:
     out = chosen.out.expanduser()
     if out.exists() and not chosen.overwrite:
         raise UserError(f"--out {out} exists already; choose another or give --overwrite")
-    stream = tqdm(candidates(chosen), unit=" cut-outs", disable=None)
+    stream = progress(candidates(chosen), title="cut-outs", unit="cut-out")
     built = build(stream, tuple(chosen.size), chosen.min_side, chosen.most, chosen.seed)
     sheet = out.with_suffix(".jpg")
     try:

@@ -134,7 +134,7 @@ class NetworkSpec:
                 f"versions up to {VERSION}; update dpeformer_jax"
             )
         height, width = fields.pop("image_size")
-        cameras = tuple((str(name), int(number)) for name, number in fields.pop("cameras", ()))
+        cameras = tuple((str(name), camera) for name, camera in fields.pop("cameras", ()))
         spec = cls(image_size=(height, width), cameras=cameras, **fields)
         if spec.variant not in VARIANTS:
             raise ValueError(f"there is no variant {spec.variant!r}")

@@ -1,0 +1,71 @@
+"""Reads identity and camera from the base names of files."""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from data.dataset_spec import DEFAULT_PATTERN
+from data.labels import is_whole_number
+from dpeformer_jax.base.errors import UserError
+
+# cam2, camera-2 or c2, as a word of its own
+CAMERA_WORD = re.compile(r"(?<![^\W_])(?:cam(?:era)?[-_ ]?|c)(\d+)(?![^\W_])", re.IGNORECASE)
+
+
+class Read(NamedTuple):
+    """What a name says; "" where the pattern has no such group."""
+
+    identity: str = ""
+    camera: str = ""
+
+
+class NamePattern:
+    """A regular expression that base names open with.
+
+    It has the groups `identity` and `camera`, in any order. Two groups without names are these two.
+
+    text: the expression; labels: the groups that it has.
+    """
+
+    def __init__(self, text: str, identity: bool = True):
+        """Compiles `config.data.pattern`.
+
+        Args:
+            identity: whether a group for the identity is needed.
+
+        Raises:
+            UserError: the text is no regular expression, has other groups or lacks one.
+        """
+        self.text = text
+        try:
+            self._compiled = re.compile(text)
+        except re.error as error:
+            told = f"config.data.pattern = {text!r} is not a regular expression: {error}"
+            raise UserError(told) from error
+        places = self._compiled.groupindex or {"identity": 1, "camera": 2}
+        others = set(places) - {*Read._fields} or len(places) != self._compiled.groups
+        if others or (identity and "identity" not in places):
+            raise UserError(
+                f"config.data.pattern = {text!r} does not have the groups that it needs: "
+                "(?P<identity>...) and (?P<camera>...), of which camera may be missing, or two "
+                "without names, for identity and camera. Write (?:...) for any other group"
+            )
+        self.labels = sorted(places, reverse=True)
+        self._places = places
+
+    def read(self, path: Path) -> Read | None:
+        """Returns what the base name says; None where the pattern does not fit it."""
+        found = self._compiled.match(path.name)
+        if found is None:
+            return None
+        texts = {label: found[place] or "" for label, place in self._places.items()}
+        # By the default pattern "-" and "3-1" would be identities.
+        is_label = is_whole_number if self.text == DEFAULT_PATTERN else bool
+        return Read(**texts) if all(map(is_label, texts.values())) else None
+
+
+def camera_words(files: Sequence[Path]) -> list[str]:
+    """Returns the number of a word such as cam2, camera-2 or c2 in each base name; "": none."""
+    found = (CAMERA_WORD.search(path.stem) for path in files)
+    return ["" if word is None else word[1] for word in found]

@@ -1,0 +1,217 @@
+"""reid_folder finds which of its three layouts a folder has, and reads it."""
+
+import layouts
+import pytest
+
+from data.builders.reid_folder import ReidFolder
+from data.dataset_spec import DEFAULT_PATTERN, DatasetSpec
+from data.opened_dataset import OpenedDataset
+from dpeformer_jax.base.errors import UserError
+
+CAMERA_ONLY = r"(?P<camera>\w+)-"
+
+
+def fill(root, *names):
+    """Empty files: only their names are read."""
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def people(root, names, suffix="png", persons=("anna", "ben", "0003", "4")):
+    return fill(root, *(f"{person}/{name}.{suffix}" for person in persons for name in names))
+
+
+def arranged(root, pattern=DEFAULT_PATTERN):
+    return ReidFolder.arranged(DatasetSpec("reid_folder", "", str(root), pattern))
+
+
+def labels_of(root, **options):
+    """Identity and camera of each picture, as the folder has them."""
+    splits, names, _, cameras = arranged(root, **options)
+    return {
+        entry.name: (
+            str(names.identities.get(entry.identity, entry.identity)),
+            str(names.cameras.get(entry.camera, entry.camera)) if cameras else "",
+        )
+        for entries in splits.values()
+        for entry in entries
+    }
+
+
+def error_of(root, **options):
+    with pytest.raises(UserError) as error:
+        arranged(root, **options)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("names", "cameras"),
+    [
+        (("cam1_000", "cam2_000", "cam2_001"), ("1", "2", "2")),
+        (("000_camera-1", "Camera-12.x", "a cam_3"), ("1", "12", "3")),
+        (("c1", "x-C2-y", "x.c3"), ("1", "2", "3")),
+        (("7_c1s1", "8_c2s9", "-9_c3"), ("1", "2", "3")),  # by the default pattern
+        (("scan1", "abc2", "c3x"), ("", "", "")),
+        (("cam1", "cam2", "other"), ("", "", "")),
+    ],
+)
+def test_people_in_folders_may_have_cameras_in_their_names(tmp_path, names, cameras):
+    found = labels_of(people(tmp_path, names))
+    assert {name: found[f"anna/{name}.png"] for name in names} == {
+        name: ("anna", camera) for name, camera in zip(names, cameras, strict=True)
+    }
+    assert {identity for identity, _ in found.values()} == {"anna", "ben", "0003", "4"}
+
+
+def test_one_name_without_a_camera_leaves_all_without_and_is_told(tmp_path, caplog):
+    fill(people(tmp_path, ("cam1_0", "cam2_0")), "ben/IMG_7.png")
+    assert not arranged(tmp_path).cameras
+    assert f"1 of 9 names tell none, as {tmp_path / 'ben' / 'IMG_7.png'}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("pattern", "camera"),
+    [(CAMERA_ONLY, "north"), (r"(?P<camera>\w+)-(?P<identity>\w+)", "north")],
+)
+def test_the_pattern_reads_the_camera_of_people_in_folders(tmp_path, pattern, camera):
+    people(tmp_path, ("north-cam1", "south-cam2"))
+    assert labels_of(tmp_path, pattern=pattern)["anna/north-cam1.png"] == ("anna", camera)
+
+
+def test_a_pattern_without_a_camera_leaves_people_in_folders_without(tmp_path):
+    people(tmp_path, ("north-cam1", "south-cam2"))
+    assert not arranged(tmp_path, pattern=r"(?P<identity>\w+)-").cameras
+
+
+def test_a_chosen_pattern_that_does_not_fit_is_an_error_that_names_the_file(tmp_path):
+    fill(people(tmp_path, ("north-1", "south-1")), "ben/x.png")
+    assert f"does not fit the name of {tmp_path / 'ben' / 'x.png'}" in error_of(
+        tmp_path, pattern=CAMERA_ONLY
+    )
+
+
+def test_whole_numbers_as_folders_are_the_identities(tmp_path):
+    people(tmp_path, ("c1_0", "c2_0"), persons=("0001", "2", "30", "004", "-1"))
+    splits, names, _, _ = arranged(tmp_path)
+    assert not any(names)
+    assert {e.identity for own in splits.values() for e in own} == {1, 2, 30, 4}
+
+
+def test_pictures_in_one_folder_are_read_by_their_names(tmp_path):
+    fill(tmp_path, *(f"{p:04d}_c{c}_{n}.jpg" for p in range(5) for c in (1, 2) for n in (0, 1)))
+    assert labels_of(tmp_path)["0003_c2_1.jpg"] == ("3", "2")
+    fill(tmp_path, "-1_c1_0.jpg")
+    assert "-1_c1_0.jpg" not in labels_of(tmp_path)
+
+
+def test_named_groups_may_come_in_any_order_and_be_texts(tmp_path):
+    fill(
+        tmp_path,
+        *(f"{c}-{p}-{n}.jpg" for p in "abcd" for c in ("in", "out", "up", "by") for n in "01"),
+    )
+    found = labels_of(tmp_path, pattern=r"(?P<camera>\w+)-(?P<identity>\w+)")
+    assert found["out-b-1.jpg"] == ("b", "out")
+    found = labels_of(tmp_path, pattern=r"\w+-(?P<identity>\w+)")
+    assert found["out-b-1.jpg"] == ("b", "")
+    found = labels_of(tmp_path, pattern=r"(\w+)-(\w+)")
+    assert found["out-b-1.jpg"] == ("out", "b")
+
+
+@pytest.mark.parametrize(
+    "pattern", ["(?P<person>a)_(?P<camera>b)", "(?P<identity>a)(b)", "(?P<camera>a)", "(a)", "a"]
+)
+def test_other_groups_are_an_error_that_says_which_there_may_be(tmp_path, pattern):
+    fill(tmp_path, "a.jpg")
+    error = error_of(tmp_path, pattern=pattern)
+    assert f"config.data.pattern = {pattern!r}" in error and "(?P<identity>...)" in error
+
+
+def test_the_layout_of_market_honours_named_groups(tmp_path):
+    fill(tmp_path, "query/x-ann.jpg", "bounding_box_test/y-ann.jpg", "bounding_box_test/y-bo.jpg")
+    splits, names, rule, cameras = arranged(tmp_path, pattern=r"(?P<camera>\w)-(?P<identity>\w+)")
+    assert names == ({1: "ann", 2: "bo"}, {1: "x", 2: "y"}) and cameras and not rule
+    assert [e[2:] for e in splits["gallery"]] == [(1, 2), (2, 2)]
+    splits, _, _, cameras = arranged(tmp_path, pattern=r".-(?P<identity>\w+)")
+    assert [e[2:] for split in splits.values() for e in split] == [(1, 0), (1, 1), (2, 1)]
+
+
+def test_without_cameras_query_and_gallery_are_cameras_0_and_1(tmp_path):
+    splits = arranged(people(tmp_path, ("a", "b", "c"))).splits
+    assert {split: {e.camera for e in own} for split, own in splits.items()} == {
+        "train": {0},
+        "query": {0},
+        "gallery": {1},
+    }
+
+
+def test_the_folder_may_be_renamed_and_its_people_may_be_links(tmp_path):
+    here = people(tmp_path / "here", ("cam1_0", "cam1_1", "cam2_0"))
+    there = tmp_path / "there"
+    there.mkdir()
+    for folder in here.iterdir():
+        (there / folder.name).symlink_to(folder)
+    for (split, own), others in zip(
+        arranged(here).splits.items(), arranged(there).splits.values(), strict=True
+    ):
+        assert [entry[1:] for entry in own] == [entry[1:] for entry in others], split
+
+
+MENDS = (
+    "folder of their own",
+    "config.data.pattern",
+    "bounding_box_train",
+    "reid_csv",
+    "data.table",
+)
+
+
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        ((), "holds no image"),
+        (("readme.txt", ".thumbs/a/1.png"), "holds no image"),
+        (("1_c1.png", "anna/1.png"), "is a mixture"),
+        (("set/anna/1.png",), "set the folder to give?"),
+        (("anna/1.png", "ben/cam1/1.png"), "ben/cam1/1.png lies too deep"),
+        (("IMG_1.png", "IMG_2.png"), "the name does not give identity and camera"),
+    ],
+)
+def test_a_folder_of_another_kind_is_an_error_that_says_what_can_be_done(tmp_path, names, told):
+    error = error_of(fill(tmp_path, *names))
+    assert told in error and all(mend in error for mend in MENDS)
+
+
+def test_a_file_in_place_of_the_folder_is_an_error_that_names_the_builder_of_tables(tmp_path):
+    (tmp_path / "mine.csv").touch()
+    assert "config.data.builder=reid_csv" in error_of(tmp_path / "mine.csv")
+    assert "it does not exist" in error_of(tmp_path / "none")
+
+
+def test_junk_alone_is_an_error(tmp_path):
+    assert "no picture except junk" in error_of(people(tmp_path, ("a", "b"), persons=("-1",)))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Real pictures of six people before two cameras whose names are texts."""
+    names = (f"p{p}/{c}-{n}.bmp" for p in range(6) for c in ("north", "south") for n in (0, 1))
+    return layouts.lay_out(tmp_path / "mine", " ".join(names))
+
+
+def opened(root, data_dir):
+    spec = DatasetSpec("reid_folder", "", str(root), CAMERA_ONLY)
+    return OpenedDataset(spec, str(data_dir), allow_other_counts=False)
+
+
+def test_the_copy_keeps_the_names_and_the_provenance_tells_split_and_cameras(folder, tmp_path):
+    for _ in ("prepared", "opened again"):
+        dataset = opened(folder, tmp_path / "data")
+        assert dataset.names.identities == {n + 1: f"p{n}" for n in range(6)}
+        assert dataset.provenance == {
+            "fingerprint": dataset.fingerprint,
+            "split": dataset.rule,
+            "cameras": ["north", "south"],
+        }
+        assert f"mine: {dataset.rule}" in dataset.summary()
