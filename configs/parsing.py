@@ -1,26 +1,36 @@
 """Reads main.py's command line, with one sentence for a mistake in a flag or a config field."""
 
 import difflib
+import sys
+from pathlib import Path
 from typing import Any
 
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
+from configs import record
 from configs.default import FIELDS, RELEASED, RENAMED
 from dpeformer_jax.base.command import one_paragraph
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.model.spec import NetworkSpec
 
+STORED = Path(__file__).with_name("stored.py")
+
 
 def parse(arguments: list[str]) -> list[str]:
-    """Parses the flags of main.py; an absl flags parser."""
+    """Parses the flags of main.py; an absl flags parser.
+
+    Without --config the config is that of the workdir or the checkpoint, where one has it.
+    """
     with one_paragraph("main.py"):
         try:
             _check_fields(arguments)
-            rest = flags.FLAGS(arguments)
+            sys.argv[:] = with_config_first(arguments)  # config_flags looks there too
+            rest = flags.FLAGS(sys.argv)
             if flags.FLAGS["verbosity"].using_default_value:
                 flags.FLAGS.verbosity = logging.FATAL  # orbax logs what it raises besides
-            flags.FLAGS.config.lock()  # raises here if the file could not be read
+            if flags.FLAGS.config is not None:
+                flags.FLAGS.config.lock()  # raises here if the file could not be read
             return rest
         except AttributeError as error:  # of a locked ConfigDict, with the nearest field at its end
             told = str(error).strip("'\"").replace("\\n", "\n").splitlines()[-1]
@@ -56,6 +66,35 @@ def adopt(config: ConfigDict, stored: dict[str, Any], spec: NetworkSpec) -> None
     config.update_from_flattened_dict(stored)
 
 
+def with_config_first(arguments: list[str]) -> list[str]:
+    """Returns the arguments with --config in front, where the fields that override it need it.
+
+    A config.json becomes a config that ml_collections can load.
+
+    Raises:
+        UserError: a config.json cannot be used.
+    """
+    own = flags.FlagValues()
+    for name in ("config", "workdir", "checkpoint"):
+        flags.DEFINE_string(name, None, "", flag_values=own)
+    own.set_gnu_getopt()  # goes on after "--mode eval"
+    program, *rest = own(arguments, known_only=True)
+    given = {name: own[name].value for name in own if own[name].value is not None}
+    config = given.pop("config", None) or _own_config(given)
+    if config is not None and config.endswith(".json"):
+        record.stored_fields(Path(config))
+        config = f"{STORED}:{config}"
+    first = [] if config is None else [f"--config={config}"]
+    return [program, *first, *(f"--{name}={value}" for name, value in given.items()), *rest]
+
+
+def _own_config(given: dict[str, str]) -> str | None:
+    """Returns the config.json of the workdir or else of the checkpoint, if there is one."""
+    folders = [given[name] for name in ("workdir", "checkpoint") if name in given]
+    paths = [Path(folder).expanduser() / record.NAME for folder in folders]
+    return next((str(path) for path in paths if path.is_file()), None)
+
+
 def _check_fields(arguments: list[str]) -> None:
     """Raises UserError for a --config.NAME that is no field."""
     names = [field.name for field in FIELDS]
@@ -65,11 +104,17 @@ def _check_fields(arguments: list[str]) -> None:
         name = argument.lstrip("-").split("=")[0]
         if not (argument.startswith("-") and name.startswith("config.")) or name in known:
             continue
-        nearest = RENAMED.get(name.removeprefix("config."))
-        if nearest is None:
-            (nearest,) = difflib.get_close_matches(name, known, n=1, cutoff=0)
+        nearest = RENAMED.get(name.removeprefix("config.")) or _nearest(name, known)
         nearest = nearest.removeprefix("config.")
         raise UserError(f"--{name}: there is no such field; did you mean config.{nearest}?")
+
+
+def _nearest(name: str, known: list[str]) -> str:
+    """Returns the field that a mistyped one may mean: rather of another section than another."""
+    last = name.rpartition(".")[2]
+    same = [field for field in known if field.rpartition(".")[2] == last]
+    (nearest,) = difflib.get_close_matches(name, same or known, n=1, cutoff=0)
+    return nearest
 
 
 def _without_traceback(told: str) -> str:

@@ -1,6 +1,7 @@
 """config.json: the config of a workdir, which a run that goes on must keep."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from dpeformer_jax.runtime.processes import write_once
 
 NAME = "config.json"
 FREE = [field.name for field in FIELDS if field.free]
+GROWING = [field.name for field in FIELDS if field.grows]
+LOG = logging.getLogger("configs.record")
 
 
 def write_config(workdir: Path, config: ConfigDict) -> None:
@@ -29,30 +32,65 @@ def write_config(workdir: Path, config: ConfigDict) -> None:
         raise UserError(f"--workdir={workdir} cannot be written: {error}") from error
 
 
+def stored_fields(path: Path) -> dict[str, Any]:
+    """Returns every field of a config.json, {"data.root": ...}, under its present name.
+
+    A field that is newer than the file has its default.
+
+    Raises:
+        UserError: the file cannot be read, is no config, or is of a newer version.
+    """
+    try:
+        stored = flatten(dict(json.loads(path.read_text())))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} cannot be read as a config ({error}); expected the config.json of a workdir. "
+            "Bring it back, or name the config that the workdir was made with by --config"
+        ) from error
+    fields = {field.name: _as_json(field.default) for field in FIELDS}
+    fields |= {RENAMED.get(name, name): value for name, value in stored.items()}
+    if unknown := sorted(fields.keys() - {field.name for field in FIELDS}):
+        raise UserError(
+            f"{path} has fields that this version does not know: {', '.join(unknown)}. A newer "
+            "version wrote it: use that one"
+        )
+    return fields
+
+
 def check_config(workdir: Path, config: ConfigDict) -> None:
     """Raises UserError where the folder holds checkpoints of another config.
 
-    A field that is newer than the workdir had its default then.
+    Fields that are `free` may differ, and those that `grow` may be larger than before.
     """
     path = workdir / NAME
     if not steps_of(workdir) or not path.exists():
         return
-    stored = {
-        RENAMED.get(n, n): value for n, value in flatten(json.loads(path.read_text())).items()
-    }
-    defaults = {field.name: _as_json(field.default) for field in FIELDS}
-    old, new = defaults | stored, flatten(_plain(config))
-    changes = [
-        f"config.{name}: {old[name]} -> {new.get(name, '(no such field)')}"
-        for name in sorted(old)
-        if name not in FREE and old[name] != new.get(name)
-    ]
-    if changes:
+    old, new = stored_fields(path), flatten(_plain(config))
+    changed = [name for name in sorted(old) if _compared(name, old) != _compared(name, new)]
+    grown = [name for name in changed if name in GROWING and new[name] > old[name]]
+    if refused := [name for name in changed if name not in [*FREE, *grown]]:
+        changes = "; ".join(f"config.{name}: {old[name]} -> {new[name]}" for name in refused)
         raise UserError(
-            f"{path} is of a run with another config, with checkpoints: {'; '.join(changes)}. "
-            "Choose another --workdir, or the old values; what may change freely: "
-            f"{', '.join(FREE)}"
+            f"{path} is of a run with another config, with checkpoints: {changes}. Give the old "
+            "values, or choose another --workdir, which may start from this one's weights by "
+            f"--config.init.checkpoint={workdir}. configs/default.py says what may change (`free`) "
+            "and what may be raised (`grows`)"
         )
+    for name in grown:
+        LOG.info("config.%s: %s -> %s, as a schedule of that length", name, old[name], new[name])
+
+
+def differences(first: Path, second: Path) -> list[tuple[str, Any, Any]]:
+    """Returns the fields in which the configs of two workdirs differ: name and both values."""
+    one, other = (stored_fields(workdir / NAME) for workdir in (first, second))
+    return [(name, one[name], other[name]) for name in sorted(one) if one[name] != other[name]]
+
+
+def _compared(name: str, fields: dict[str, Any]) -> Any:
+    """Returns what of a field a run depends on: joined data sets may move, as data.root may."""
+    if name == "data.joined":
+        return [text.partition("=")[0].partition(";")[0].strip() for text in fields[name]]
+    return fields[name]
 
 
 def _plain(config: ConfigDict) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import pytest
 from absl.testing import flagsaver
 
+from configs import modes
 from configs.parsing import parse
 
 ROOT = Path(__file__).parents[1]
@@ -29,6 +30,12 @@ MU = (
 
 def command(config, *arguments):
     return [sys.executable, "main.py", f"--config={config}", *arguments]
+
+
+def main_py(*arguments):
+    """main.py without a config."""
+    command = [sys.executable, "main.py", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True)
 
 
 def environment():
@@ -59,6 +66,7 @@ def slow(*values):
         slow(["--config.train.batch_size=30"], ["batch_size = 30", "P x K"]),
         slow(["--config.data.variant=huge"], ["'huge'", "'full', 'small'"]),
         slow(["--json"], ["--mode=verify_data"]),
+        slow(["--config.train.lr=1"], ["did you mean config.optim.lr?"]),
         slow(["--config.distributed.enabled=True"], ["config.distributed.coordinator"]),
         slow(["--config.train.microbatches=3"], ["microbatches = 3", "batch_size = 32"]),
         slow(["--config.data.builder=market"], ["'market'", "market1501"]),
@@ -226,7 +234,7 @@ def parsed(tmp_path, monkeypatch, *arguments):
     import main
 
     handed = {}
-    monkeypatch.setattr(main, "train", lambda *given: handed.update(bank=given[3]))
+    monkeypatch.setattr(modes, "train", lambda *given: handed.update(bank=given[3]))
     line = ["main.py", f"--workdir={tmp_path / 'run'}", *arguments]
     monkeypatch.setattr(sys, "argv", line)  # where ml_collections looks for config.* flags
     with flagsaver.flagsaver():
@@ -349,9 +357,55 @@ def test_a_field_that_contradicts_the_checkpoint_stops_with_both_values(sie_run,
 @pytest.mark.slow
 def test_equally_many_cameras_of_another_data_set_are_refused(sie_run, tmp_path):
     shutil.copytree(sie_run / "market", tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/query/8_c3_0.png").unlink()
     result = scored_elsewhere(sie_run, tmp_path, root="elsewhere")
     assert result.returncode == 2 and "Traceback" not in result.stderr
     assert "market 1, market 3" in result.stderr and "elsewhere 1" in result.stderr
+
+
+@pytest.mark.slow
+def test_a_workdir_is_enough_and_its_data_may_move_and_be_renamed(sie_run, tmp_path):
+    """Every mode after the first training; the cameras of the renamed folder are recognised."""
+    shutil.copytree(sie_run / "run", tmp_path / "run")
+    shutil.copytree(sie_run / "market", tmp_path / "moved")
+    moved = (f"--config.data.root={tmp_path / 'moved'}", f"--workdir={tmp_path / 'run'}")
+
+    first = json.loads((tmp_path / "run/eval.json").read_text())
+    scored = main_py("--mode=eval", *moved)
+    assert scored.returncode == 0, scored.stderr
+    assert "next: python main.py --mode=compare --workdir=" in scored.stderr.splitlines()[-1]
+    again = json.loads((tmp_path / "run/eval.json").read_text())
+    assert again["datasets"]["moved"] == first["datasets"]["market"]
+
+    verified = main_py("--mode=verify_data", "--json", *moved)
+    assert verified.returncode == 0, verified.stderr
+    (dataset,) = json.loads(verified.stdout)["datasets"]
+    assert dataset["fingerprint"] == first["datasets"]["market"]["fingerprint"]
+
+    longer = main_py("--config.train.epochs=3", *moved)
+    assert longer.returncode == 0, longer.stderr
+    assert "config.train.epochs: 1 -> 3" in longer.stderr
+    assert f"continuing from step {first['step']}" in longer.stderr
+    assert f"next: python main.py --mode=eval --workdir={tmp_path / 'run'}" in longer.stderr
+    last = json.loads((tmp_path / "run/eval.json").read_text())
+    assert last["step"] == 3 * first["step"]
+    assert last["network"]["cameras"] == first["network"]["cameras"]
+
+    other = main_py(
+        *(f"--config={tmp_path / 'run/config.json'}", f"--workdir={tmp_path / 'other'}"),
+        *("--config.train.epochs=1", "--config.seed=1"),
+    )
+    assert other.returncode == 0, other.stderr
+    stored = [json.loads((tmp_path / f / "config.json").read_text()) for f in ("run", "other")]
+    assert stored[1] == stored[0] | {"seed": 1, "train": stored[0]["train"] | {"epochs": 1}}
+
+
+@pytest.mark.slow
+def test_a_mode_without_any_config_says_what_it_needs(tmp_path):
+    for mode in ("train", "eval", "verify_data"):
+        result = main_py(f"--mode={mode}", f"--workdir={tmp_path / 'new'}")
+        assert result.returncode == 2 and "Traceback" not in result.stderr
+        assert f"--mode={mode} needs --config=FILE" in result.stderr
 
 
 @pytest.mark.slow

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from configs import quickstart
+from configs import quickstart, stored
 from configs.fields import flatten
-from configs.record import FREE, check_config, write_config
+from configs.record import FREE, check_config, stored_fields, write_config
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.training.workdir import (
     HOLDER,
@@ -62,7 +62,7 @@ def test_another_config_is_refused_with_the_difference(tmp_path):
     config = quickstart.get_config()
     started(tmp_path, config)
     config.optim.lr = 0.5
-    with pytest.raises(UserError, match=r"config.optim.lr: 0.004 -> 0.5\. Choose another"):
+    with pytest.raises(UserError, match=r"config.optim.lr: 0.004 -> 0.5\. Give the old values"):
         check_config(tmp_path, config)
 
 
@@ -95,8 +95,46 @@ def test_a_field_that_is_no_more_is_refused(tmp_path):
     config = quickstart.get_config()
     started(tmp_path, config)
     rewritten(tmp_path, lambda stored: stored["model"].update(gold=1))
-    with pytest.raises(UserError, match="config.model.gold: 1 -> .no such field."):
+    with pytest.raises(UserError, match="does not know: model.gold. A newer version wrote it"):
         check_config(tmp_path, config)
+
+
+def test_a_finished_run_may_get_more_epochs_but_not_fewer(tmp_path, caplog):
+    config = quickstart.get_config()
+    started(tmp_path, config)
+    config.train.epochs = 40
+    check_config(tmp_path, config)
+    assert caplog.messages == ["config.train.epochs: 32 -> 40, as a schedule of that length"]
+    config.train.epochs = 30
+    with pytest.raises(UserError, match="epochs: 32 -> 30. .*config.init.checkpoint="):
+        check_config(tmp_path, config)
+
+
+def test_joined_data_sets_may_move_but_not_change(tmp_path):
+    config = quickstart.get_config()
+    config.data.joined = ("msmt17=../MSMT17", "reid_folder=a;pattern=(.)_(.)")
+    started(tmp_path, config)
+    config.data.joined = ("msmt17=/moved/MSMT17", "reid_folder=b")
+    check_config(tmp_path, config)
+    config.data.joined = ("msmt17/v2=/moved/MSMT17", "reid_folder=b")
+    with pytest.raises(UserError, match="config.data.joined: "):
+        check_config(tmp_path, config)
+
+
+def test_a_stored_config_is_a_config(tmp_path):
+    config = quickstart.get_config()
+    config.eval.datasets = ("market1501=../a", "occluded_reid")
+    config.optim.weight_decay = 0.0
+    write_config(tmp_path, config)
+    assert stored.get_config(str(tmp_path / "config.json")) == config
+
+
+@pytest.mark.parametrize("content", ["", "{", "[1]", "3", '{"seed": 1', "\xff"])
+def test_a_damaged_config_is_named(tmp_path, content):
+    path = tmp_path / "config.json"
+    path.write_bytes(content.encode("latin1"))
+    with pytest.raises(UserError, match="config.json cannot be read as a config .*Bring it back"):
+        stored_fields(path)
 
 
 def test_a_run_that_never_saved_may_start_with_another_config(tmp_path):
@@ -154,6 +192,16 @@ def test_data_may_move_and_change_their_names(tmp_path):
     moved = trained_on(mine="f0", others="f1")
     moved["occluders"] = "96 cut-outs from /moved/bank.npz, fingerprint b0"
     check_data(tmp_path, moved)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"), [(None, "is missing, so nothing says"), ("{", "cannot be read")]
+)
+def test_a_training_whose_data_nothing_tells_does_not_go_on(tmp_path, content, told):
+    if content is not None:
+        (tmp_path / "trained_on.json").write_text(content)
+    with pytest.raises(UserError, match=f"trained_on.json {told}"):
+        check_data(tmp_path, trained_on(market="f0"))
 
 
 def test_a_held_folder_is_refused_with_its_holder(tmp_path):

@@ -97,17 +97,38 @@ def record_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
 
 
 def recorded_data(workdir: Path) -> dict[str, Any]:
-    """Returns what `record_data` wrote; nothing where the workdir was copied without it."""
+    """Returns what `record_data` wrote; nothing where the workdir was copied without it.
+
+    Raises UserError where the file is damaged.
+    """
     path = workdir / DATA
-    return json.loads(path.read_text()) if path.exists() else {}
+    try:
+        return dict(json.loads(path.read_text())) if path.exists() else {}
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}); bring it back: it says what the training began with"
+        ) from error
+
+
+def recorded_names(workdir: Path) -> dict[str, str]:
+    """Returns the name that each data set of the training had then, by its fingerprint."""
+    datasets = recorded_data(workdir).get("datasets", {})
+    return {told["fingerprint"]: name for name, told in datasets.items()}
 
 
 def check_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
-    """Raises UserError where a training would go on with other images or cut-outs.
+    """Raises UserError where a training would go on with other images or cut-outs, or unknown ones.
 
     Folders may have moved and changed their names; the fingerprints decide.
     """
-    old, new = _contents(recorded_data(workdir)), _contents(trained_on)
+    recorded = recorded_data(workdir)
+    if not (workdir / DATA).exists():
+        raise UserError(
+            f"{workdir / DATA} is missing, so nothing says which images the training began with. "
+            "Bring it back, or choose another --workdir, which may start from these weights by "
+            f"--config.init.checkpoint={workdir}"
+        )
+    old, new = _contents(recorded), _contents(trained_on)
     changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     if changed:
         raise UserError(

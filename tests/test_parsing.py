@@ -1,0 +1,60 @@
+"""The command line of main.py; tests/test_main.py runs it as processes."""
+
+from pathlib import Path
+
+import pytest
+
+from configs import quickstart
+from configs.parsing import STORED, parse, with_config_first
+from configs.record import write_config
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    write_config(tmp_path / "run", quickstart.get_config())
+    return tmp_path / "run"
+
+
+def stored(workdir):
+    return f"--config={STORED}:{workdir / 'config.json'}"
+
+
+def test_a_workdir_brings_its_config(workdir):
+    for given in ([f"--workdir={workdir}"], ["--mode", "eval", "--workdir", str(workdir)]):
+        first, second, *_ = with_config_first(["main.py", *given])[1:]
+        assert (first, second) == (stored(workdir), f"--workdir={workdir}")
+
+
+def test_a_given_config_comes_before_that_of_the_workdir(workdir):
+    line = ["main.py", f"--workdir={workdir}", "--config.seed=1", "--config=configs/folder.py"]
+    assert with_config_first(line)[1] == "--config=configs/folder.py"
+
+
+def test_fields_come_after_the_config_that_they_override(workdir):
+    line = ["main.py", "--config.seed=1", f"--config={workdir / 'config.json'}", "--json"]
+    assert with_config_first(line) == ["main.py", stored(workdir), "--config.seed=1", "--json"]
+
+
+def test_a_checkpoint_brings_the_config_of_its_workdir(workdir, tmp_path):
+    line = ["main.py", f"--checkpoint={workdir}", f"--workdir={tmp_path / 'scores'}"]
+    assert with_config_first(line)[1] == stored(workdir)
+
+
+def test_a_folder_without_a_config_brings_none(tmp_path):
+    line = ["main.py", f"--workdir={tmp_path}", "--mode=compare"]
+    assert sorted(with_config_first(line)) == sorted(line)
+
+
+@pytest.mark.parametrize(
+    ("field", "meant"),
+    [("train.lr", "optim.lr"), ("lr", "optim.lr"), ("train.epoch", "train.epochs")],
+)
+def test_a_field_of_another_section_is_found(capsys, field, meant):
+    with pytest.raises(SystemExit) as ended:
+        parse(["main.py", f"--config.{field}=1"])
+    assert ended.value.code == 2
+    assert f"did you mean config.{meant}?" in capsys.readouterr().err
+
+
+def test_the_stored_config_lies_where_parsing_looks_for_it():
+    assert Path(STORED).is_file()
