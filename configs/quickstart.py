@@ -2,8 +2,8 @@
 
 python main.py --config=configs/quickstart.py --workdir=runs/quickstart
 
-It takes about three minutes. The mAP of the concatenated feature rises from 1.8 % to 25.3 %
-(docs/results.md).
+It takes about three minutes. The mAP of the concatenated feature rises from 1.7 % to 26.9 %, with a
+standard deviation of 2.8 over five seeds (docs/results.md).
 
 A network without pretrained weights needs help to start learning: small pictures, AdamW, a softer
 memory softmax, and the triplet loss, which compares features before any classifier knows them.

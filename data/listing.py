@@ -10,7 +10,7 @@ from data.labels import Names, is_junk, numbered
 from dpeformer_jax.base.errors import UserError
 
 MARKET_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
 
 class Picture(NamedTuple):
