@@ -4,6 +4,7 @@ import json
 import logging
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,17 @@ from data.dataset import load_dataset
 from data.occluders import load_cutouts
 from data.verify import as_text, verify
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.checkpoint.weights import CHECKPOINTS, Weights, find_checkpoints, load_weights
+from dpeformer_jax.base.interfaces import TestSet
+from dpeformer_jax.checkpoint.weights import (
+    CHECKPOINTS,
+    Weights,
+    find_checkpoints,
+    load_weights,
+    steps_of,
+    workdir_of,
+)
 from dpeformer_jax.retrieval.evaluate import evaluate
-from dpeformer_jax.retrieval.report import Evaluation, table, write_report
+from dpeformer_jax.retrieval.report import Evaluation, stored_report, table, write_report
 from dpeformer_jax.runtime.devices import data_mesh, replicated
 from dpeformer_jax.training.loop import train
 from dpeformer_jax.training.workdir import (
@@ -28,6 +37,7 @@ from dpeformer_jax.training.workdir import (
     held,
     recorded_data,
     recorded_names,
+    recorded_pictures,
     refuse_held,
     refuse_unwritable,
 )
@@ -45,6 +55,9 @@ def run_training(config: ConfigDict, workdir: Path) -> None:
         find_checkpoints(Path(config.init.checkpoint).expanduser())
     settings, sampling = unpack.data_settings_of(config), unpack.sampling_of(config)
     dataset = load_dataset(settings, config.eval.datasets, sampling, recorded_names(workdir))
+    if config.model.sie and not dataset.cameras_known:
+        raise UserError("config.model.sie = True needs cameras, and a training set tells none")
+    warn_of_trained_pictures(dataset.tests, set(dataset.train.digests))
     experiment = unpack.experiment_of(config, dataset.num_classes, dataset.train.camera_names)
     bank, trained_on = None, {"datasets": dataset.provenance}
     if config.views.occlusion == "roa":
@@ -64,6 +77,8 @@ def run_training(config: ConfigDict, workdir: Path) -> None:
         write_scores(workdir, found.report)
 
     with held(workdir):
+        if steps_of(workdir):  # what is refused must not change config.json
+            check_data(workdir, trained_on)
         write_config(workdir, config)
         train(experiment, workdir, dataset.train, bank, trained_on, score)
     tell_next(f"{workdir} holds {CHECKPOINTS}/, metrics.jsonl, eval.json", "eval", workdir)
@@ -73,15 +88,16 @@ def run_evaluation(config: ConfigDict, workdir: Path, checkpoint: str | None) ->
     """Scores the workdir's newest checkpoint, or another, with the network of its own spec."""
     refuse_unwritable(workdir)
     weights, source = chosen_weights(workdir, checkpoint)
+    trained_in = workdir_of(weights.folder)
     adopt(config, unpack.fields_of(weights.spec), weights.spec)
     check(config, jax.device_count(), jax.default_backend(), training=False)
     spec = weights.spec
     # A workdir of version 1 only counts its cameras; its training set names them.
-    unnamed = spec.sie_rows and not spec.cameras and checkpoint is None
+    unnamed = spec.sie_rows and not spec.cameras and trained_in == workdir
     sampling = unpack.sampling_of(config) if unnamed else None
-    names = recorded_names(Path(checkpoint or workdir))
-    settings = unpack.data_settings_of(config)
+    settings, names = unpack.data_settings_of(config), recorded_names(trained_in)
     dataset = load_dataset(settings, config.eval.datasets, sampling, names)
+    warn_of_trained_pictures(dataset.tests, recorded_pictures(trained_in))
     if unnamed:
         check_data(workdir, recorded_data(workdir) | {"datasets": dataset.provenance})
         spec = spec.with_cameras(dataset.train.camera_names)
@@ -89,7 +105,7 @@ def run_evaluation(config: ConfigDict, workdir: Path, checkpoint: str | None) ->
     variables = jax.device_put(weights.variables, replicated(data_mesh()))
     heading = source | {"step": weights.step}
     found = evaluate(features, variables, spec, dataset.tests, unpack.rerank_of(config), heading)
-    if checkpoint is not None:
+    if trained_in != workdir:
         write_config(workdir, config)
     tell(workdir / "eval.json", found)
     tell_next(f"{workdir} holds eval.json", "compare", f"{workdir},OTHER")
@@ -97,21 +113,32 @@ def run_evaluation(config: ConfigDict, workdir: Path, checkpoint: str | None) ->
 
 def chosen_weights(workdir: Path, checkpoint: str | None) -> tuple[Weights, dict[str, Any]]:
     """Reads the checkpoint to score; returns it and what eval.json says of where it is from."""
-    trained_here = (workdir / CHECKPOINTS).exists()
-    if checkpoint is None:
-        if not trained_here:
+    if not (workdir / CHECKPOINTS).exists():
+        # A workdir where another's checkpoint was scored names it.
+        checkpoint = checkpoint or stored_report(workdir / "eval.json").get("checkpoint")
+        if checkpoint is None:
             raise UserError(f"--workdir={workdir} holds no checkpoint; train first")
-        weights, source = load_weights(workdir), {"trained_on": recorded_data(workdir)}
-    elif trained_here:
+    elif checkpoint is not None:
         raise UserError(
             f"--workdir={workdir} is of a training, whose eval.json would be lost; choose another "
             "for the scores of --checkpoint"
         )
-    else:
-        weights = load_weights(Path(checkpoint))
-        source = {"checkpoint": str(weights.folder)}
+    weights = load_weights(Path(checkpoint or workdir))
     weights.refuse_incomplete()
-    return weights, source
+    source = {} if checkpoint is None else {"checkpoint": str(weights.folder)}
+    trained_on = recorded_data(workdir_of(weights.folder))
+    return weights, source | ({"trained_on": trained_on} if trained_on else {})
+
+
+def warn_of_trained_pictures(tests: Sequence[TestSet], trained: set[bytes]) -> None:
+    """Warns where a test set shows pictures that were trained on, known by their SHA-256."""
+    for test in tests:
+        digests = [*test.query.digests, *test.gallery.digests]
+        if shared := sum(digest in trained for digest in digests):
+            LOG.warning(
+                "%s: %d of its %d pictures were trained on, so its scores are too high",
+                *(test.name, shared, len(digests)),
+            )
 
 
 def verify_data(config: ConfigDict, as_json: bool) -> None:
@@ -129,6 +156,7 @@ def compare_runs(workdirs: str, as_json: bool) -> None:
     """Prints how two workdirs, "A,B", differ: in their settings and in their scores."""
     from dpeformer_jax.retrieval.compare import compare
     from dpeformer_jax.retrieval.comparison_text import as_text
+    from dpeformer_jax.retrieval.scored_run import ScoredRun
 
     folders = [Path(name).expanduser() for name in workdirs.split(",")]
     if len(folders) != 2:
@@ -136,7 +164,9 @@ def compare_runs(workdirs: str, as_json: bool) -> None:
             f"--workdir={workdirs} names {len(folders)} workdirs; --mode=compare needs two, as "
             "--workdir=A,B"
         )
-    found = compare(*folders, differences(*folders))
+    a = ScoredRun(folders[0])
+    b = ScoredRun(folders[1], like=a)
+    found = compare(a, b, differences(a.trained_in, b.trained_in))
     print(json.dumps(found, indent=2) if as_json else as_text(found), flush=True)
 
 

@@ -12,6 +12,7 @@ from configs import record
 from configs.default import FIELDS, RELEASED, RENAMED
 from dpeformer_jax.base.command import one_paragraph
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.checkpoint.weights import workdir_of
 from dpeformer_jax.model.spec import NetworkSpec
 
 STORED = Path(__file__).with_name("stored.py")
@@ -81,18 +82,35 @@ def with_config_first(arguments: list[str]) -> list[str]:
     program, *rest = own(arguments, known_only=True)
     given = {name: own[name].value for name in own if own[name].value is not None}
     config = given.pop("config", None) or _own_config(given)
-    if config is not None and config.endswith(".json"):
-        record.stored_fields(Path(config))
-        config = f"{STORED}:{config}"
-    first = [] if config is None else [f"--config={config}"]
+    fields = [argument for argument in rest if argument.startswith(("--config.", "-config."))]
+    if config is None and fields:
+        raise UserError(
+            f"{fields[0]} changes a config, and there is none: give --config=FILE, or a --workdir "
+            "that holds a config.json (--mode=compare takes no fields)"
+        )
+    first = [] if config is None else [f"--config={_loadable(config)}"]
     return [program, *first, *(f"--{name}={value}" for name, value in given.items()), *rest]
 
 
 def _own_config(given: dict[str, str]) -> str | None:
-    """Returns the config.json of the workdir or else of the checkpoint, if there is one."""
-    folders = [given[name] for name in ("workdir", "checkpoint") if name in given]
-    paths = [Path(folder).expanduser() / record.NAME for folder in folders]
+    """Returns the config.json of the checkpoint's workdir or else of the workdir, if there is."""
+    folders = [
+        Path(given[name]).expanduser() for name in ("checkpoint", "workdir") if name in given
+    ]
+    paths = [workdir_of(folder) / record.NAME for folder in folders]
     return next((str(path) for path in paths if path.is_file()), None)
+
+
+def _loadable(config: str) -> str:
+    """Returns a --config as ml_collections can load it, of a workdir or its config.json too."""
+    path = Path(config).expanduser()
+    path = path / record.NAME if path.is_dir() else path
+    if ".json:" in path.name:
+        raise UserError(f"--config={config}: a config.json has all fields, and takes no preset")
+    if path.suffix != ".json":
+        return config
+    record.stored_fields(path)  # a mistake ends here with one sentence
+    return f"{STORED}:{path}"
 
 
 def _check_fields(arguments: list[str]) -> None:

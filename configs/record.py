@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 
 from configs.default import FIELDS, RENAMED
 from configs.fields import flatten
-from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.errors import UserError, some
 from dpeformer_jax.checkpoint.weights import steps_of
 from dpeformer_jax.runtime.processes import write_once
 
@@ -40,21 +40,23 @@ def stored_fields(path: Path) -> dict[str, Any]:
     Raises:
         UserError: the file cannot be read, is no config, or is of a newer version.
     """
+    defaults = {field.name: _as_json(field.default) for field in FIELDS}
     try:
-        stored = flatten(dict(json.loads(path.read_text())))
+        content = flatten(dict(json.loads(path.read_text())))
+        stored = {RENAMED.get(name, name): value for name, value in content.items()}
+        if not stored.keys() & defaults:
+            raise ValueError("it has none of a config's fields")
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} cannot be read as a config ({error}); expected the config.json of a workdir. "
             "Bring it back, or name the config that the workdir was made with by --config"
         ) from error
-    fields = {field.name: _as_json(field.default) for field in FIELDS}
-    fields |= {RENAMED.get(name, name): value for name, value in stored.items()}
-    if unknown := sorted(fields.keys() - {field.name for field in FIELDS}):
+    if unknown := sorted(stored.keys() - defaults):
         raise UserError(
-            f"{path} has fields that this version does not know: {', '.join(unknown)}. A newer "
-            "version wrote it: use that one"
+            f"{path} has fields that this version does not know: {some(unknown)}. A newer version "
+            "wrote it: use that one"
         )
-    return fields
+    return defaults | stored
 
 
 def check_config(workdir: Path, config: ConfigDict) -> None:
@@ -80,8 +82,13 @@ def check_config(workdir: Path, config: ConfigDict) -> None:
         LOG.info("config.%s: %s -> %s, as a schedule of that length", name, old[name], new[name])
 
 
-def differences(first: Path, second: Path) -> list[tuple[str, Any, Any]]:
-    """Returns the fields in which the configs of two workdirs differ: name and both values."""
+def differences(first: Path, second: Path) -> list[tuple[str, Any, Any]] | None:
+    """Returns the fields in which the configs of two workdirs differ: name and both values.
+
+    None where one of them has no config.json.
+    """
+    if not all((workdir / NAME).exists() for workdir in (first, second)):
+        return None
     one, other = (stored_fields(workdir / NAME) for workdir in (first, second))
     return [(name, one[name], other[name]) for name in sorted(one) if one[name] != other[name]]
 

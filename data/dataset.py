@@ -29,12 +29,13 @@ class Dataset(NamedTuple):
     """The data of a run.
 
     train: all training sets together, None if nothing is trained; num_classes: its identities, or
-    1; provenance: of each training set, by name.
+    1; cameras_known: whether each of them tells cameras; provenance: of each of them, by name.
     """
 
     train: TrainingSplit | None
     tests: list[TestSet]
     num_classes: int
+    cameras_known: bool
     provenance: dict[str, dict[str, Any]]
 
 
@@ -104,9 +105,6 @@ def load_dataset(
     sets = {spec: open_set(spec, settings) for spec in dict.fromkeys([*trained, *testing])}
     names = _camera_sets(training, testing)
     names |= _recognised(sets, known, names)
-    for spec in testing:
-        if names[spec] in known.values() and sets[spec].fingerprint not in known:
-            _warn_of_other_division(sets[spec])
     loading = _loading(settings, sum(len(r) for s in sets.values() for r in s.splits.values()))
     train = None
     if sampling is not None:
@@ -119,6 +117,7 @@ def load_dataset(
         train,
         [_test(title, sets[spec], names[spec], loading) for title, spec in titles],
         num_classes=1 if train is None else int(train.labels.max()) + 1,
+        cameras_known=all(sets[spec].cameras_known for spec in trained),
         provenance={names[spec]: sets[spec].provenance for spec in trained},
     )
 
@@ -212,16 +211,6 @@ def _recognised(
     return {spec: name for spec, name in found.items() if name and name not in names.values()}
 
 
-def _warn_of_other_division(opened: OpenedDataset) -> None:
-    """Warns where a folder that was trained on has changed, and the program divides its people."""
-    if opened.rule:
-        log.warning(
-            f"{opened.title} is not as it was trained on (files, config.data.split_seed or "
-            "test_share have changed), so its people are divided anew: scores of people who were "
-            "trained on are too high. A table (python -m data.table) keeps a division"
-        )
-
-
 def _needs(opened: OpenedDataset, *splits: str) -> None:
     """Raises UserError where a split is missing."""
     for split in splits:
@@ -252,7 +241,7 @@ def _training(
     for opened in sets.values():
         for warning in training_warnings(opened, sampling.images_per_identity):
             log.warning(warning)
-    return TrainingSplit("train", records, cameras, loading, sampling=sampling)
+    return TrainingSplit("train", records, people, cameras, loading, sampling=sampling)
 
 
 def _test(name: str, opened: OpenedDataset, camera_set: str, loading: Loading) -> TestSet:
@@ -264,7 +253,7 @@ def _test(name: str, opened: OpenedDataset, camera_set: str, loading: Loading) -
     splits = []
     for split, records in (("query", query), ("gallery", gallery)):
         cameras = Cameras.of([(camera_set, records.cameras, opened.names.cameras)])
-        splits.append(Split(split, records, cameras, loading))
+        splits.append(Split(split, records, opened.names.identities, cameras, loading))
     return TestSet(name, *splits, opened.provenance)
 
 

@@ -83,10 +83,13 @@ class Split:
     labels: [M] int32, identities as 0..C-1 in sorted order; paths: M file names.
     """
 
-    def __init__(self, name: str, records: Records, cameras: Cameras, loading: Loading):
+    def __init__(
+        self, name: str, records: Records, people: Texts, cameras: Cameras, loading: Loading
+    ):
         self.identities, self.cameras = records.identities, records.cameras
+        self.identity_names = shown(records.identities, people)
         self.camera_names, self.camera_rows = cameras
-        self.paths = records.paths
+        self.paths, self.digests = records.paths, records.digests
         self.labels = np.unique(self.identities, return_inverse=True)[1].astype(np.int32)
         self._name, self._records, self._loading = name, records, loading
 

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from toy import ToyImages
 
@@ -12,10 +13,16 @@ from dpeformer_jax.retrieval.compare import compare
 from dpeformer_jax.retrieval.comparison_text import as_text
 from dpeformer_jax.retrieval.confidence import interval
 from dpeformer_jax.retrieval.metrics import Ranking
-from dpeformer_jax.retrieval.per_query import beside, rows_of
+from dpeformer_jax.retrieval.per_query import beside, rows_of, write_rows
 from dpeformer_jax.retrieval.report import Evaluation, write_report
+from dpeformer_jax.retrieval.scored_run import ScoredRun
 
 QUERIES = ToyImages(identities=20)
+
+
+def compared(first, second, differing=()):
+    a = ScoredRun(first)
+    return compare(a, ScoredRun(second, like=a), differing)
 
 
 def ranking(seed, better=0.0):
@@ -67,10 +74,10 @@ def rewritten(workdir, data_set=None, **changes):
 
 
 def test_scores_come_with_intervals_and_the_difference_of_each_query(runs):
-    told = compare(*runs)["datasets"]["toy"]
+    told = compared(*runs)["datasets"]["toy"]
     assert told["queries"] == {"A": 119, "B": 119}
     of_a, of_b = ranking(0), ranking(0, better=0.02)
-    shown = QUERIES.identities[1:]
+    shown = QUERIES.identity_names[1:]
     for name, a, b in (
         ("mAP", of_a.precision[1:], of_b.precision[1:]),
         ("rank1", 1.0 * (of_a.first[1:] == 1), 1.0 * (of_b.first[1:] == 1)),
@@ -92,7 +99,7 @@ def test_queries_are_matched_by_their_path(runs, tmp_path):
     shuffled = Ranking(*(x[order] for x in ranking(0, better=0.02)))
     other = scored(tmp_path / "other", {"toy": {"concat": shuffled}}, queries)
     expected, found = (
-        compare(runs[0], run)["datasets"]["toy"]["features"]["concat"]["mAP"]["B - A"]
+        compared(runs[0], run)["datasets"]["toy"]["features"]["concat"]["mAP"]["B - A"]
         for run in (runs[1], other)
     )
     assert found["interval"] == pytest.approx(expected["interval"])
@@ -100,7 +107,7 @@ def test_queries_are_matched_by_their_path(runs, tmp_path):
 
 def test_the_text_fits_a_terminal_and_marks_a_difference_that_excludes_0(runs):
     differing = [("config.views.occlusion", "roa", "erasing"), ("config.x", "y" * 70, [1] * 30)]
-    text = as_text(compare(*runs, differing))
+    text = as_text(compared(*runs, differing))
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
     assert lines[:2] == [f"{side}  {run}, step 1,500" for side, run in zip("AB", runs, strict=True)]
@@ -109,14 +116,14 @@ def test_the_text_fits_a_terminal_and_marks_a_difference_that_excludes_0(runs):
     )
     (line,) = [line for line in lines if line.startswith("concat")]
     assert "mAP" in line and line.endswith("] *") and "+2.0 [" in line
-    same = as_text(compare(runs[0], runs[0]))
+    same = as_text(compared(runs[0], runs[0]))
     assert "+0.0 [ +0.0,  +0.0]" in same and "] *" not in same
     assert "setting" not in same and "note" not in same
     assert "not the seed of training" in " ".join(lines[-2:])
 
 
 def test_the_comparison_is_plain_json(runs):
-    comparison = compare(*runs, [("config.optim.lr", 0.01, 0.02)])
+    comparison = compared(*runs, [("config.optim.lr", 0.01, 0.02)])
     again = json.loads(json.dumps(comparison))
     assert again["settings"] == [{"name": "config.optim.lr", "A": 0.01, "B": 0.02}]
     assert as_text(again) == as_text(comparison)
@@ -124,7 +131,7 @@ def test_the_comparison_is_plain_json(runs):
 
 def test_scores_of_different_pictures_have_no_difference(runs):
     rewritten(runs[1], "toy", fingerprint="other")
-    comparison = compare(*runs)
+    comparison = compared(*runs)
     assert comparison["datasets"]["toy"]["features"]["concat"]["mAP"]["B - A"] is None
     assert any("different pictures of toy" in note for note in comparison["notes"])
     assert "] *" not in as_text(comparison)
@@ -133,7 +140,7 @@ def test_scores_of_different_pictures_have_no_difference(runs):
 def test_a_report_of_an_earlier_version_is_compared_without_intervals(runs):
     beside(runs[0] / "eval.json").unlink()
     rewritten(runs[0], settings={})
-    comparison = compare(*runs)
+    comparison = compared(*runs)
     found = comparison["datasets"]["toy"]["features"]["concat"]["mAP"]
     assert found["A"]["interval"] is None and found["B"]["interval"] is not None
     assert found["B - A"] == {"score": pytest.approx(0.02, abs=1e-3), "interval": None}
@@ -149,7 +156,7 @@ def test_what_one_run_alone_has_is_named(tmp_path):
     second = scored(
         tmp_path / "b", {"toy": {"concat": ranking(1)}, "other": {"concat": ranking(1)}}
     )
-    comparison = compare(first, second)
+    comparison = compared(first, second)
     assert list(comparison["datasets"]) == ["toy"]
     assert list(comparison["datasets"]["toy"]["features"]) == ["concat"]
     assert "only B is scored on other" in comparison["notes"]
@@ -164,19 +171,42 @@ def test_other_evaluations_and_other_training_data_are_named(tmp_path):
         scored(tmp_path / "a", rankings, trained_on={"datasets": sets, "occluders": bank}),
         scored(tmp_path / "b", rankings, settings={"flip": True}, trained_on={"datasets": sets}),
     ]
-    assert compare(*runs)["notes"] == [
+    assert compared(*runs)["notes"] == [
         "A and B are scored differently: flip is False in A and True in B",
         "A and B are trained on different data: A on toy (01234567), 96 cut-outs drawn (abcdefgh); "
         "B on toy (01234567)",
     ]
     moved = {"datasets": {"renamed": sets["toy"]}}
     scored(tmp_path / "c", rankings, settings={"flip": True}, trained_on=moved)
-    assert compare(runs[1], tmp_path / "c")["notes"] == []
+    assert compared(runs[1], tmp_path / "c")["notes"] == []
+
+
+def test_the_same_pictures_are_compared_under_any_name(runs, tmp_path):
+    renamed = scored(tmp_path / "c", {"moved": {"concat": ranking(0, better=0.02)}})
+    rewritten(renamed, "moved", fingerprint="toy f00")
+    # The rows beside the report are of the report as it was.
+    path = beside(renamed / "eval.json")
+    report = json.loads((renamed / "eval.json").read_text())
+    write_rows(renamed / "eval.json", report, pq.read_table(path))
+    assert compared(runs[0], renamed)["datasets"] == compared(*runs)["datasets"]
+
+
+def test_a_scored_checkpoint_was_trained_elsewhere(runs, tmp_path):
+    assert ScoredRun(runs[0]).trained_in == runs[0]
+    rewritten(runs[0], checkpoint=str(tmp_path / "other/checkpoints/7"))
+    assert ScoredRun(runs[0]).trained_in == tmp_path / "other"
+    rewritten(runs[0], checkpoint=str(tmp_path / "converted"))
+    assert ScoredRun(runs[0]).trained_in == tmp_path / "converted"
+
+
+def test_settings_that_are_not_known_are_not_compared(runs):
+    told = compared(*runs, None)
+    assert told["settings"] == [] and told["notes"][0].startswith("the settings are not compared")
 
 
 def test_converted_weights_have_no_step(runs):
     rewritten(runs[0], step=None)
-    assert as_text(compare(*runs)).splitlines()[0] == f"A  {runs[0]}"
+    assert as_text(compared(*runs)).splitlines()[0] == f"A  {runs[0]}"
 
 
 @pytest.mark.parametrize("text", [None, "{", "[]", "{}"])
@@ -186,4 +216,4 @@ def test_a_workdir_without_scores_is_refused_with_the_command_that_scores_it(run
     if text is not None:
         path.write_text(text)
     with pytest.raises(UserError, match=f"eval.json.*--mode=eval --workdir={runs[1]}"):
-        compare(*runs)
+        compared(*runs)

@@ -58,8 +58,12 @@ def slow(*values):
     [
         (["--config.data.rot=x"], ["config.data.rot", "did you mean config.data.root?"]),
         (
-            ["--config.data.builder=reid_folder", "--config.data.variant=", "--config.data.root=/"],
-            ["/bounding_box_train is not a folder"],
+            [
+                "--config.data.builder=reid_folder",
+                "--config.data.variant=",
+                "--config.data.root=configs",
+            ],
+            ["configs holds no image", "folder of their own", "python -m data.table"],
         ),
         slow(["--config.train.epochs=many"], ["config.train.epochs=many", "'many'"]),
         slow(["--confg=x"], ["confg", "Did you mean: config"]),
@@ -398,6 +402,56 @@ def test_a_workdir_is_enough_and_its_data_may_move_and_be_renamed(sie_run, tmp_p
     assert other.returncode == 0, other.stderr
     stored = [json.loads((tmp_path / f / "config.json").read_text()) for f in ("run", "other")]
     assert stored[1] == stored[0] | {"seed": 1, "train": stored[0]["train"] | {"epochs": 1}}
+
+
+@pytest.mark.slow
+def test_a_refused_training_changes_nothing_in_its_workdir(sie_run, tmp_path):
+    workdir = shutil.copytree(sie_run / "run", tmp_path / "run")
+    shutil.copytree(sie_run / "market", tmp_path / "market")
+    (tmp_path / "market/bounding_box_train/1_c1_0.png").unlink()
+    before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+    result = main_py(
+        *(f"--workdir={workdir}", f"--config.data.root={tmp_path / 'market'}"),
+        *("--config.train.epochs=9", "--config.data.on_bad_image=error"),
+    )
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    assert before == {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+
+
+@pytest.mark.slow
+def test_pictures_that_were_trained_on_are_found_in_any_test_set(sie_run, tmp_path, write_image):
+    """By a step of the workdir, which brings config and records, and from another folder."""
+    step = sie_run / "run/checkpoints" / str(max(checkpoints(sie_run / "run")))
+    shutil.copytree(sie_run / "market", tmp_path / "market")
+    own = (f"--workdir={tmp_path / 'scores'}", f"--config.data.root={tmp_path / 'market'}")
+    clean = main_py("--mode=eval", f"--checkpoint={step}", *own)
+    assert clean.returncode == 0 and "were trained on" not in clean.stderr, clean.stderr
+    shutil.copy(
+        tmp_path / "market/bounding_box_train/1_c1_0.png",
+        tmp_path / "market/bounding_box_test/1_c1_0.png",
+    )
+    mixed = main_py("--mode=eval", *own)  # the workdir of the scores names the checkpoint
+    assert mixed.returncode == 0, mixed.stderr
+    assert "market: 1 of its 7 pictures were trained on, so its scores are too high" in mixed.stderr
+
+    told = main_py("--mode=compare", "--json", f"--workdir={sie_run / 'run'},{own[0][10:]}")
+    assert told.returncode == 0, told.stderr
+    found = json.loads(told.stdout)
+    assert found["settings"] == []  # one training, in whose workdir the settings stand
+    assert any("different pictures of market" in note for note in found["notes"])
+
+
+@pytest.mark.slow
+def test_cameras_are_embedded_only_where_there_are_some(tmp_path, write_image):
+    for person in range(8):
+        for number in range(4):
+            write_image(tmp_path / "people" / f"p{person}" / f"{number}-{person}.png")
+    result = run(
+        *("configs/folder.py", f"--workdir={tmp_path / 'run'}", "--config.model.sie=True"),
+        *(f"--config.data.root={tmp_path / 'people'}", "--config.train.batch_size=8"),
+        f"--config.data.data_dir={tmp_path / 'tfds'}",
+    )
+    assert result.returncode == 2 and "sie = True needs cameras" in result.stderr, result.stderr
 
 
 @pytest.mark.slow

@@ -7,6 +7,7 @@ import pytest
 from configs import quickstart
 from configs.parsing import STORED, parse, with_config_first
 from configs.record import write_config
+from dpeformer_jax.base.errors import UserError
 
 
 @pytest.fixture
@@ -38,6 +39,32 @@ def test_fields_come_after_the_config_that_they_override(workdir):
 def test_a_checkpoint_brings_the_config_of_its_workdir(workdir, tmp_path):
     line = ["main.py", f"--checkpoint={workdir}", f"--workdir={tmp_path / 'scores'}"]
     assert with_config_first(line)[1] == stored(workdir)
+
+
+def test_a_checkpoint_comes_before_the_workdir_of_its_scores(workdir, tmp_path):
+    write_config(tmp_path / "scores", quickstart.get_config())
+    for checkpoint in (workdir, workdir / "checkpoints/7"):
+        line = ["main.py", f"--workdir={tmp_path / 'scores'}", f"--checkpoint={checkpoint}"]
+        assert with_config_first(line)[1] == stored(workdir)
+
+
+def test_a_workdir_may_be_given_as_a_config(workdir):
+    assert with_config_first(["main.py", f"--config={workdir}"])[1] == stored(workdir)
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"),
+    [
+        ("--config={0}/config.json:released", "takes no preset"),
+        ("--config={0}/eval.json", "has none of a config's fields"),
+        ("--config={0}/none.json", "none.json cannot be read as a config"),
+        ("--config.seed=1", "--config.seed=1 changes a config, and there is none"),
+    ],
+)
+def test_what_is_no_config_is_named(workdir, argument, told):
+    (workdir / "eval.json").write_text('{"step": 1, "datasets": {}}')
+    with pytest.raises(UserError, match=told):
+        with_config_first(["main.py", argument.format(workdir)])
 
 
 def test_a_folder_without_a_config_brings_none(tmp_path):

@@ -56,7 +56,7 @@ def split_of(builder):
 
     def opened(name="train", records=None, **options):
         records = records or Records(builder, name)
-        return Split(name, records, cameras_of(records), loading(**options))
+        return Split(name, records, {}, cameras_of(records), loading(**options))
 
     return opened
 
@@ -138,7 +138,7 @@ def test_other_images_or_another_size_have_a_file_of_their_own(builder, split_of
         assert split_of(name, cache="file", folder=tmp_path).pixels.shape[1:] == (*SIZE, 3)
     other = Loading((16, 8), "file", tmp_path, 1, 0)
     records = Records(builder, "train")
-    assert Split("train", records, cameras_of(records), other).pixels.shape == (9, 16, 8, 3)
+    assert Split("train", records, {}, cameras_of(records), other).pixels.shape == (9, 16, 8, 3)
     assert len(list(tmp_path.glob("*.npy"))) == 3
 
 
@@ -151,7 +151,7 @@ def test_pixels_give_the_images_of_a_batch_by_index(split_of, tmp_path, cache):
 
 def test_the_training_plan_is_that_of_the_sampling(builder):
     records = Records(builder, "train")
-    split = TrainingSplit("train", records, cameras_of(records), loading(), sampling=SAMPLING)
+    split = TrainingSplit("train", records, {}, cameras_of(records), loading(), sampling=SAMPLING)
     for epoch in (1, 2):
         expected = sampling_plan(split.labels, 2, 2, seed=3, epoch=epoch)
         np.testing.assert_array_equal(split.plan(epoch), expected)

@@ -182,13 +182,13 @@ def trained_on(bank="b0", **fingerprints):
     ],
 )
 def test_a_training_does_not_go_on_with_other_data(tmp_path, now, changed):
-    record_data(tmp_path, trained_on(market="f0", duke="f1"))
+    record_data(tmp_path, trained_on(market="f0", duke="f1"), ())
     with pytest.raises(UserError, match=f"the data have changed .*: {changed}"):
         check_data(tmp_path, now)
 
 
 def test_data_may_move_and_change_their_names(tmp_path):
-    record_data(tmp_path, trained_on(market="f0", duke="f1"))
+    record_data(tmp_path, trained_on(market="f0", duke="f1"), ())
     moved = trained_on(mine="f0", others="f1")
     moved["occluders"] = "96 cut-outs from /moved/bank.npz, fingerprint b0"
     check_data(tmp_path, moved)

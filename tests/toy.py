@@ -59,6 +59,8 @@ class ToyImages:
         rng = np.random.default_rng(seed)
         self.identities = np.repeat(np.arange(1, identities + 1), images_each)
         self.paths = [f"{i}_{number}.png" for number, i in enumerate(self.identities)]
+        self.digests = [f"{seed} {path}".encode() for path in self.paths]
+        self.identity_names = [f"person {i}" for i in self.identities]
         self.labels = (self.identities - 1).astype(np.int32)
         self.camera_names = CAMERAS
         self.camera_rows = (np.arange(len(self)) % 2).astype(np.int32)

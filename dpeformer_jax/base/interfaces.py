@@ -24,14 +24,16 @@ class Images(Protocol):
 class LabelledImages(Images, Protocol):
     """Pictures of people.
 
-    paths: [M] file names, each once.
-    identities, cameras: [M] as the data set numbers them.
+    paths: [M] file names, each once; digests: SHA-256 of each file.
+    identities, cameras: [M] as the data set numbers them; identity_names: [M] as it names them.
     camera_names: the different cameras; camera_rows: [M] each image's place among them.
     """
 
     paths: Sequence[str]
+    digests: Sequence[bytes]
     identities: np.ndarray
     cameras: np.ndarray
+    identity_names: Sequence[int | str]
     camera_names: tuple[Camera, ...]
     camera_rows: np.ndarray
 

@@ -6,6 +6,7 @@ Pillow without a colour profile, as the field's programs do.
 """
 
 import io
+import os
 import struct
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def open_picture(source: Source) -> Image.Image:
         if isinstance(source, Image.Image):
             source.load()
             return _upright(source)
-        file = io.BytesIO(source) if isinstance(source, bytes) else Path(source).expanduser()
+        file = io.BytesIO(source) if isinstance(source, bytes) else os.path.expanduser(source)
         with Image.open(file) as image:
             image.load()
             return _upright(image)

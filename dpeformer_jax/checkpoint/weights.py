@@ -66,6 +66,12 @@ class Weights:
             raise UserError(f"{self.folder} lacks {some(self.missing)}; convert it again")
 
 
+def workdir_of(checkpoint: Path) -> Path:
+    """Returns the workdir that a step's folder lies in, or the folder itself."""
+    in_workdir = checkpoint.parent.name == CHECKPOINTS
+    return checkpoint.parent.parent if in_workdir else checkpoint
+
+
 def steps_of(path: Path) -> list[Path]:
     """Lists the checkpoints in a workdir or in its folder `checkpoints`, the newest first."""
     folders = [p for folder in (path, path / CHECKPOINTS) for p in folder.glob("*")]

@@ -1,7 +1,6 @@
 """Compares the scores of two workdirs, A and B."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,26 +8,25 @@ import numpy as np
 from dpeformer_jax.retrieval.confidence import interval
 from dpeformer_jax.retrieval.scored_run import ScoredRun
 
+NO_SETTINGS = "the settings are not compared, for one of the trainings has no config.json"
+
 
 def compare(
-    first: Path, second: Path, differing: Sequence[tuple[str, Any, Any]] = ()
+    a: ScoredRun, b: ScoredRun, differing: Sequence[tuple[str, Any, Any]] | None
 ) -> dict[str, Any]:
-    """Returns the comparison, ready for JSON; scores are fractions of 1.
+    """Returns the comparison of A and B, ready for JSON; scores are fractions of 1.
 
-    Args:
-        first, second: the workdirs A and B.
-        differing: settings that are not the same in both: name, value in A, value in B.
-
-    Raises:
-        UserError: a workdir has no scores.
+    differing: settings that are not the same in both: name, value in A, value in B; None where a
+    run's settings are not known.
     """
-    a, b = ScoredRun(first), ScoredRun(second)
+    settings = [{"name": name, "A": of_a, "B": of_b} for name, of_a, of_b in differing or ()]
+    unknown = [] if differing is not None else [NO_SETTINGS]
     return {
-        "A": {"workdir": str(first), "step": a.report["step"]},
-        "B": {"workdir": str(second), "step": b.report["step"]},
-        "settings": [{"name": name, "A": of_a, "B": of_b} for name, of_a, of_b in differing],
+        "A": {"workdir": str(a.workdir), "step": a.report["step"]},
+        "B": {"workdir": str(b.workdir), "step": b.report["step"]},
+        "settings": settings,
         "datasets": {name: _data_set(name, a, b) for name in _common(a.datasets, b.datasets)},
-        "notes": [*_only_one(a, b), *_unlike(a, b), *_without_rows(a, b)],
+        "notes": [*unknown, *_only_one(a, b), *_unlike(a, b), *_without_rows(a, b)],
     }
 
 

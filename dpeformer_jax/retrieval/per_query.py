@@ -23,8 +23,8 @@ SCHEMA = pa.schema(
         ("data_set", pa.string()),
         ("feature", pa.string()),
         ("query", pa.string()),  # path of the picture
-        ("identity", pa.int64()),
-        ("camera", pa.int64()),
+        ("identity", pa.string()),  # and camera: as the data set says them
+        ("camera", pa.string()),
         ("precision", pa.float64()),  # average precision; null where no match is left
         ("first_match", pa.int64()),  # its rank; null where no match is left
         ("kept_patches", pa.int64()),  # how many the network kept; null where it does not choose
@@ -42,8 +42,8 @@ def rows_of(
         pa.repeat(data_set, count),
         pa.repeat(feature, count),
         queries.paths,
-        queries.identities,
-        queries.cameras,
+        list(map(str, queries.identity_names)),
+        [str(queries.camera_names[row][1]) for row in queries.camera_rows],
         pa.array(ranking.precision, from_pandas=True),  # NaN becomes null
         pa.array(ranking.first, from_pandas=True),
         pa.nulls(count) if kept is None else kept,

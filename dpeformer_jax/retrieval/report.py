@@ -48,12 +48,12 @@ def write_report(path: Path, evaluation: Evaluation) -> None:
         return
     report, rows = evaluation
     aside = _aside(path, report)
-    if path.exists() and (other := _aside(path, _stored(path))) != aside:
+    if path.exists() and (other := _aside(path, stored_report(path))) != aside:
         with contextlib.suppress(FileNotFoundError):  # an earlier version wrote no rows
             os.replace(beside(path), beside(other))
         os.replace(path, other)
     for kept in (path, aside):
-        stored = _stored(kept)
+        stored = stored_report(kept)
         known = stored.get("datasets", {})
         others = {name: known[name] for name in known if name not in report["datasets"]}
         rows = pa.concat_tables([rows, read_rows(kept, {**stored, "datasets": others})])
@@ -71,7 +71,7 @@ def _aside(path: Path, report: Mapping[str, Any]) -> Path:
     return path.with_stem(f"{path.stem}-{hashlib.sha256(text.encode()).hexdigest()[:8]}")
 
 
-def _stored(path: Path) -> dict[str, Any]:
+def stored_report(path: Path) -> dict[str, Any]:
     """Returns the report in a file; nothing where there is none, or a damaged one."""
     with contextlib.suppress(OSError, ValueError):
         stored = json.loads(path.read_text())

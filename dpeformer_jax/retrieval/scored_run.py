@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.checkpoint.weights import workdir_of
 from dpeformer_jax.retrieval.per_query import read_rows
 
 
@@ -27,16 +28,33 @@ class ScoredRun:
     datasets: what the report says of each data set, by name.
     """
 
-    def __init__(self, workdir: Path):
-        """Reads a workdir; raises UserError where it has no scores."""
+    def __init__(self, workdir: Path, like: "ScoredRun | None" = None):
+        """Reads a workdir.
+
+        Args:
+            like: another run, whose names data sets of the same pictures get.
+
+        Raises:
+            UserError: the workdir has no scores.
+        """
         path = workdir / "eval.json"
         self.workdir = workdir
         try:
             self.report: dict[str, Any] = json.loads(path.read_text())
-            self.datasets: dict[str, dict[str, Any]] = self.report["datasets"]
+            told: dict[str, dict[str, Any]] = self.report["datasets"]
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(f"{path} cannot be read ({error}); {self.mend}") from error
         self._rows: pa.Table = read_rows(path, self.report)
+        self._own_names = {name: name for name in told}
+        if like is not None:
+            self._own_names = _names_as_in(like.datasets, told)
+        self.datasets = {name: told[own] for name, own in self._own_names.items()}
+
+    @property
+    def trained_in(self) -> Path:
+        """Returns the workdir of the training: another one where a checkpoint was scored here."""
+        checkpoint = self.report.get("checkpoint")
+        return self.workdir if checkpoint is None else workdir_of(Path(checkpoint))
 
     @property
     def mend(self) -> str:
@@ -57,13 +75,26 @@ class ScoredRun:
 
     def has_rows(self, name: str) -> bool:
         """Tells whether there are results per query of a data set."""
-        return pc.is_in(pa.scalar(name), self._rows["data_set"]).as_py()
+        return pc.is_in(pa.scalar(self._own_names[name]), self._rows["data_set"]).as_py()
 
     def queries(self, name: str, feature: str) -> Queries:
         """Returns the queries of a data set; none where there are no rows of it."""
-        wanted = (pc.field("data_set") == name) & (pc.field("feature") == feature)
+        own = self._own_names[name]
+        wanted = (pc.field("data_set") == own) & (pc.field("feature") == feature)
         rows = self._rows.filter(wanted & pc.field("precision").is_valid())
         paths, identities, precision, first = (
             rows[column].to_numpy() for column in ("query", "identity", "precision", "first_match")
         )
         return Queries(paths, identities, {"mAP": precision, "rank1": (first == 1).astype(float)})
+
+
+def _names_as_in(
+    others: dict[str, dict[str, Any]], told: dict[str, dict[str, Any]]
+) -> dict[str, str]:
+    """Returns, by the name to use, the name that `told` has for each of its data sets."""
+    known = {of.get("fingerprint"): name for name, of in others.items()}
+    names = {}
+    for own, of in told.items():
+        name = known.get(of.get("fingerprint"), own)
+        names[own if name in told else name] = own
+    return names

@@ -52,7 +52,7 @@ def train(
         with Checkpoints(workdir / CHECKPOINTS, experiment.spec) as checkpoints:
             if checkpoints.newest is None:
                 checkpoints.refuse_damaged()
-                record_data(workdir, trained_on)
+                record_data(workdir, trained_on, images.digests)
                 state = with_pretrained(experiment, experiment.fresh_state())
                 score(state.variables, 0, "eval_initial.json")
                 state = with_memory(experiment, state, images)

@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,8 @@ from dpeformer_jax.base.atomic_write import write_text
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.runtime.processes import agreed, is_first, write_once
 
-LOCK, HOLDER, DATA = "lock", "holder.json", "trained_on.json"
+LOCK, HOLDER = "lock", "holder.json"
+DATA, PICTURES = "trained_on.json", "trained_on.sha256"
 LOG = logging.getLogger(__name__)
 
 
@@ -91,8 +92,14 @@ def _holder(workdir: Path) -> str:
         return "another process"
 
 
-def record_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
-    """Writes the fingerprints of the images and cut-outs that a training begins with."""
+def record_data(workdir: Path, trained_on: Mapping[str, Any], digests: Sequence[bytes]) -> None:
+    """Writes what a training begins with.
+
+    Args:
+        trained_on: fingerprints of the data sets and of the cut-outs.
+        digests: SHA-256 of each training image.
+    """
+    write_once(workdir / PICTURES, "".join(f"{digest.hex()}\n" for digest in digests))
     write_once(workdir / DATA, json.dumps(dict(trained_on), indent=2) + "\n")
 
 
@@ -108,6 +115,12 @@ def recorded_data(workdir: Path) -> dict[str, Any]:
         raise UserError(
             f"{path} cannot be read ({error}); bring it back: it says what the training began with"
         ) from error
+
+
+def recorded_pictures(workdir: Path) -> set[bytes]:
+    """Returns the SHA-256 of each training image; none where an earlier version trained."""
+    path = workdir / PICTURES
+    return set(map(bytes.fromhex, path.read_text().split())) if path.exists() else set()
 
 
 def recorded_names(workdir: Path) -> dict[str, str]:
