@@ -13,6 +13,7 @@ With any config, `--config=configs/NAME.py:released` computes as the authors' re
 from ml_collections import ConfigDict
 
 from configs.fields import Field, config_of
+from data.dataset_spec import DEFAULT_PATTERN
 
 VARIANTS = ("b16", "b32", "l16", "l32", "s16", "s32", "ti16", "nano8", "mu")
 CACHES = ("auto", "memory", "file", "device", "none")
@@ -35,7 +36,7 @@ FIELDS = (
     # 'BUILDER[/VARIANT][=FOLDER][;pattern=REGEX]', FOLDER as seen from root (docs/datasets.md).
     Field("data.joined", (), "more training sets"),
     # Groups (?P<identity>...) and (?P<camera>...), or two without names.
-    Field("data.pattern", r"([-\d]+)_c(\d+)", "of reid_folder's names: identity, camera"),
+    Field("data.pattern", DEFAULT_PATTERN, "of reid_folder's names: identity, camera"),
     # Where reid_folder and reid_csv divide people into training and test themselves.
     Field("data.split_seed", 0, "which people are tested", low=0),
     Field("data.test_share", 0.5, "of the people, who are tested", low=0.01, high=0.99),

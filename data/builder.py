@@ -57,12 +57,14 @@ class ReidConfig(tfds.core.BuilderConfig):
 
     names: the texts that numbers of identities and cameras stand for; rule: one sentence on how the
     builder divided the pictures, "" where the data set itself says it; cameras_known: whether the
-    data set tells the cameras.
+    data set tells the cameras; only_camera: the one that all divided pictures are of, which counts
+    as unknown, else "".
     """
 
     names: Names = dataclasses.field(default=NO_NAMES, repr=False)
     rule: str = dataclasses.field(default="", repr=False)
     cameras_known: bool = dataclasses.field(default=True, repr=False)
+    only_camera: str = dataclasses.field(default="", repr=False)
 
 
 class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):

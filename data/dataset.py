@@ -163,7 +163,7 @@ def check_test(query: Records, gallery: Records, names: Names = NO_NAMES) -> Non
         )
         raise UserError(
             f"the query split (identities {queried}) shares no identity with the gallery "
-            f"({there}); are they of one data set, and does config.data.pattern read the identity?"
+            f"({there}); are they of one data set, and does the pattern read the identity?"
         )
     cameras = cameras_of(gallery)
     queries = zip(query.identities, query.cameras, strict=True)
@@ -172,7 +172,7 @@ def check_test(query: Records, gallery: Records, names: Names = NO_NAMES) -> Non
         raise UserError(
             f"none of the {len(query)} queries has an image of its identity from another camera "
             f"in the gallery (cameras {there}), and images of its own camera do not "
-            "count; does config.data.pattern read the camera?"
+            "count; does the pattern read the camera?"
         )
 
 

@@ -9,6 +9,7 @@ from dpeformer_jax.base.errors import UserError
 DEFAULT_PATTERN = r"([-\d]+)_c(\d+)"  # names of Market-1501 and of many others
 PATTERN = ";pattern="  # what opens a data set's own pattern
 OF_PATTERN = "reid_folder"  # the builder that reads names by a pattern
+WHERE_PATTERN = f"config.data.pattern, or {PATTERN}REGEX after its folder"  # for messages
 
 
 @dataclasses.dataclass(frozen=True)

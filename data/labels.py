@@ -42,19 +42,25 @@ def is_junk(text: str) -> bool:
     return is_whole_number(text) and int(text) == JUNK
 
 
-def numbered(texts: Sequence[str]) -> tuple[list[int], Texts]:
-    """Returns the number of each text, and the text that each number stands for.
+def plain(label: str) -> str:
+    """Returns what is the same for all spellings of a label: "17" for 17, 0017 and +17."""
+    return str(int(label)) if is_whole_number(label) else label
 
-    Where all texts are whole numbers they are the numbers, and stand for themselves. Otherwise the
-    different texts are numbered from 1 in sorted order.
+
+def numbered(labels: Sequence[str]) -> tuple[list[int], Texts]:
+    """Returns the number of each label, and the text that each number stands for.
+
+    Where all labels are whole numbers they are the numbers, and stand for themselves. Otherwise the
+    different labels are numbered from 1 in sorted order.
     """
-    if all(map(is_whole_number, texts)):
-        return [int(text) for text in texts], {}
-    names = dict(enumerate(sorted(set(texts)), start=1))
-    numbers = {text: number for number, text in names.items()}
-    return [numbers[text] for text in texts], names
+    if all(map(is_whole_number, labels)):
+        return [int(label) for label in labels], {}
+    different = {plain(label): label for label in sorted(set(labels))}
+    texts = dict(enumerate(sorted(different.values()), start=1))
+    numbers = {plain(text): number for number, text in texts.items()}
+    return [numbers[plain(label)] for label in labels], texts
 
 
-def shown(numbers: Iterable[int], names: Texts) -> list[int | str]:
+def shown(numbers: Iterable[int], texts: Texts) -> list[int | str]:
     """Returns what a message says for some numbers: their texts, or the numbers themselves."""
-    return [names.get(int(number), int(number)) for number in numbers]
+    return [texts.get(int(number), int(number)) for number in numbers]

@@ -40,12 +40,17 @@ Listing = dict[str, list[Entry]]  # by split, in order
 
 
 def numbered_pictures(pictures: Sequence[Picture]) -> tuple[list[Entry], Names]:
-    """Numbers the identities and the cameras of pictures; one that is not known is camera 0."""
-    identities, people = numbered([picture.identity for picture in pictures])
-    cameras, places = numbered([picture.camera or "0" for picture in pictures])
+    """Numbers the identities and the cameras of pictures; one that is not known is camera 0.
+
+    Raises UserError where a name is not UTF-8, which no record and no table can keep.
+    """
+    for picture in pictures:
+        _check_utf8(picture)
+    identities, of_identities = numbered([picture.identity for picture in pictures])
+    cameras, of_cameras = numbered([picture.camera or "0" for picture in pictures])
     rows = zip(pictures, identities, cameras, strict=True)
     entries = [Entry(picture.path, picture.name, *labels) for picture, *labels in rows]
-    return entries, Names(people, places)
+    return entries, Names(of_identities, of_cameras)
 
 
 def market_folders(root: Path, pattern: NamePattern) -> dict[str, list[Picture]]:
@@ -194,6 +199,14 @@ def _checked(pictures: Sequence[Picture], cameras: range) -> list[Entry]:
     for entry in entries:
         check_camera(entry.path, entry.camera, cameras)
     return entries
+
+
+def _check_utf8(picture: Picture) -> None:
+    try:
+        picture.name.encode()
+    except UnicodeEncodeError as error:
+        told = f"{str(picture.path)!r}: the name is not UTF-8 text; rename the file or its folder"
+        raise UserError(told) from error
 
 
 def _deeper(folder: Path, pattern: str) -> str:

@@ -1,12 +1,14 @@
 """Opens a data set: counts it, prepares it and takes its fingerprint."""
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from data.builder import Counts, prepare
+from data.builder import Counts, Item, ReidBuilder, prepare
 from data.catalog import builder_of, published_counts
 from data.counts import count, differences, likely_cause, table
 from data.dataset_spec import DatasetSpec
@@ -22,7 +24,8 @@ class OpenedDataset:
     files; differences: between these; splits: records by split; skipped: the problem of each
     damaged file; names: the texts that numbers of identities and cameras stand for; rule: how the
     builder divided the pictures, "" where the data set says it; cameras_known: whether it tells
-    cameras.
+    cameras; only_camera: see `data.builder.ReidConfig`; left_out: the training identities that
+    `splits` lacks, for damage has left one image of them.
     """
 
     def __init__(self, spec: DatasetSpec, data_dir: str, allow_other_counts: bool):
@@ -38,6 +41,7 @@ class OpenedDataset:
         self.published = builder_class.PUBLISHED.get(builder_class.variant_of(spec), {})
         config = builder_class.configure(spec)
         self.rule, self.cameras_known = config.rule, config.cameras_known
+        self.only_camera = config.only_camera
         listing = builder_class.listing(config)
         self.found = {split: count(items) for split, items in listing.items()}
         self.differences = list(differences(self.published, self.found))
@@ -54,6 +58,9 @@ class OpenedDataset:
                     f"{self.title} can be used: {some(self._problems)}"
                 )
         self.splits = {split: Records(builder, split) for split in self.found}
+        self.left_out: list[int | str] = []
+        if self.skipped and "train" in self.splits:
+            self._leave_out(builder, listing["train"])
 
     @cached_property
     def fingerprint(self) -> str:
@@ -79,6 +86,8 @@ class OpenedDataset:
             told["other_counts"] = list(map(str, self.differences))
         if self.skipped:
             told["skipped"] = self._problems
+        if self.left_out:
+            told["left_out_identities"] = self.left_out
         return told
 
     def summary(self) -> str:
@@ -124,6 +133,15 @@ class OpenedDataset:
         """Counts what a split holds without damaged files."""
         records = self.splits[split]
         return Counts(len(set(records.identities)), len(records), len(set(records.cameras)))
+
+    def _leave_out(self, builder: ReidBuilder, listed: Sequence[Item]) -> None:
+        """Leaves out the training identities that have one image left, unless all have."""
+        images = Counter(item.identity for item in listed)
+        left = Counter(self.splits["train"].identities.tolist())
+        alone = sorted(who for who, number in left.items() if number == 1 < images[who])
+        if len(alone) < len(left):
+            self.splits["train"] = Records(builder, "train", without=alone)
+            self.left_out = shown(alone, self.names.identities)
 
     def _refuse_other_counts(self) -> None:
         if any(difference.certain for difference in self.differences):

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,17 @@ class Records:
     identities, cameras: [M] int64; paths: M file names; digests: SHA-256 of the M image files.
     """
 
-    def __init__(self, builder: tfds.core.DatasetBuilder, split: str):
+    def __init__(
+        self, builder: tfds.core.DatasetBuilder, split: str, without: Collection[int] = ()
+    ):
+        """Opens the split without the images of some identities."""
         undecoded = {"image": tfds.decode.SkipDecoding()}
         self._source = builder.as_data_source(split, decoders=undecoded)
         folder = Path(builder.data_path)
         files = list(folder.glob(f"*-{split}.array_record*"))
         rows = cached_rows(folder / f"{split}.index.json", files, self._rows)
+        self._places = [place for place, row in enumerate(rows) if row.identity not in without]
+        rows = [rows[place] for place in self._places]
         self.identities = np.array([row.identity for row in rows])
         self.cameras = np.array([row.camera for row in rows])
         self.paths = [row.path for row in rows]
@@ -33,7 +38,7 @@ class Records:
 
     def encoded(self, index: int) -> bytes:
         """Returns an image file."""
-        return self._source[int(index)]["image"]
+        return self._source[self._places[index]]["image"]
 
     def _rows(self) -> Iterator[Row]:
         for record in self._source:

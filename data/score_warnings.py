@@ -25,6 +25,11 @@ def training_warnings(opened: OpenedDataset, images_per_identity: int) -> Iterat
             "from two cameras and may take what is the camera's for the person's, so scores across "
             "cameras may be low"
         )
+    if opened.left_out:
+        yield (
+            f"{opened.title}: damage leaves one image of each of {len(opened.left_out)} training "
+            f"identities, which are left out: {some(opened.left_out)}; mend the files or add images"
+        )
     images = Counter(train.identities.tolist())
     if few := sorted(i for i, number in images.items() if number < images_per_identity):
         yield (
@@ -38,7 +43,10 @@ def training_warnings(opened: OpenedDataset, images_per_identity: int) -> Iterat
 def scoring_warnings(opened: OpenedDataset) -> Iterator[str]:
     """Yields a sentence for each thing that is odd about a data set to test on."""
     if not opened.cameras_known:
+        why = "no camera is known"
+        if opened.only_camera:
+            why = f"all divided pictures are of one camera ({opened.only_camera})"
         yield (
-            f"{opened.title}: no camera is known, so a picture that the query's own camera took a "
-            "moment later counts as a match; scores are higher than for a search across cameras"
+            f"{opened.title}: {why}, so a picture that the query's own camera took a moment later "
+            "counts as a match; scores are higher than for a search across cameras"
         )

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from data.labels import Texts
+from data.labels import Texts, plain
 from data.listing import Entry, Listing
 from dpeformer_jax.base.errors import UserError
 
@@ -16,7 +16,7 @@ FEWEST = 2  # identities of training, and of the test
 
 
 def split_by_identity(
-    entries: Sequence[Entry], people: Texts, seed: int, test_share: float, cameras: bool
+    entries: Sequence[Entry], texts: Texts, seed: int, test_share: float, cameras: bool
 ) -> Listing:
     """Divides pictures so that no identity is both in training and in the test.
 
@@ -28,7 +28,7 @@ def split_by_identity(
     """
     images = _grouped(entries, "identity")
     trainable = [identity for identity, own in images.items() if len(own) > 1]
-    trainable.sort(key=lambda identity: _rank(seed, people.get(identity, identity)))
+    trainable.sort(key=lambda identity: _rank(seed, plain(texts.get(identity, str(identity)))))
     tested = round(test_share * len(trainable))
     trained = set(trainable[tested:])
     if min(tested, len(trained)) < FEWEST:
@@ -96,5 +96,5 @@ def _grouped(entries: Iterable[Entry], field: str) -> dict[int, list[Entry]]:
     return groups
 
 
-def _rank(seed: int, name: str | int) -> bytes:
+def _rank(seed: int, name: str) -> bytes:
     return hashlib.sha256(f"{seed} {name}".encode()).digest()

@@ -11,11 +11,17 @@ import shlex
 import sys
 from pathlib import Path
 
-from data.builders.reid_csv import NEEDED, OPTIONAL
-from data.builders.reid_folder import ReidFolder
-from data.counts import count
+try:
+    from data.builders.reid_csv import NEEDED, OPTIONAL
+    from data.builders.reid_folder import ReidFolder
+    from data.counts import count
+except ModuleNotFoundError as error:
+    print(f"data.table: {error}; it needs more: pip install -e '.[train]'", file=sys.stderr)
+    sys.exit(2)
+
 from data.dataset_spec import DatasetSpec, DataSettings
-from data.listing import Listing
+from data.labels import shown
+from data.listing import Entry, Listing
 from data.own_pictures import Arranged
 from dpeformer_jax.base.atomic_write import atomic_write
 from dpeformer_jax.base.command import log_to_stderr, one_paragraph
@@ -26,7 +32,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Parses the command line; ends the process with exit code 2 where it makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m data.table", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder of pictures")
-    parser.add_argument("--table", type=Path, help="file to write (FOLDER/people.csv)")
+    parser.add_argument("--table", type=Path, help="file to write (FOLDER/NAME OF FOLDER.csv)")
     parser.add_argument("--overwrite", action="store_true", help="replace --table")
     defaults = DataSettings()
     for name, kind in (("pattern", str), ("split_seed", int), ("test_share", float)):
@@ -40,14 +46,17 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 
 def run(chosen: argparse.Namespace) -> None:
     """Writes the table and prints what it holds and how to train on it."""
-    folder = chosen.folder.expanduser().absolute()
-    table = (chosen.table or folder / "people.csv").expanduser().absolute()
+    folder = os.path.abspath(chosen.folder.expanduser())
+    fields = {name: getattr(chosen, name) for name in ("pattern", "split_seed", "test_share")}
+    spec = DatasetSpec(ReidFolder.name, root=folder, **fields)
+    # Under the folder's own title a network recognises its cameras.
+    table = chosen.table or spec.folder / f"{ReidFolder.title(spec)}.csv"
+    table = table.expanduser().absolute()
     if table.exists() and not chosen.overwrite:
         raise UserError(f"{table} exists already; choose another --table or give --overwrite")
-    fields = {name: getattr(chosen, name) for name in ("pattern", "split_seed", "test_share")}
-    arranged = ReidFolder.arranged(DatasetSpec(ReidFolder.name, root=str(folder), **fields))
+    arranged = ReidFolder.arranged(spec)
     try:
-        write(table, arranged)
+        write(table, spec.folder, arranged)
     except OSError as error:
         told = f"{table} cannot be written ({error.strerror}); choose another by --table=PATH"
         raise UserError(told) from error
@@ -60,17 +69,33 @@ def run(chosen: argparse.Namespace) -> None:
     )
 
 
-def write(table: Path, arranged: Arranged) -> None:
-    """Writes the rows, whose paths are relative to the table's folder; raises OSError."""
-    people, cameras = arranged.names
+def write(table: Path, folder: Path, arranged: Arranged) -> None:
+    """Writes the rows, whose paths are relative to the table's folder.
+
+    Raises OSError, or UserError where the table would not be read as it is written.
+    """
+    texts, of_cameras = arranged.names
+    # Behind a symbolic link ".." leads elsewhere than the path says.
+    folder, start = folder.resolve(), table.parent.resolve()
     with atomic_write(table) as partial, partial.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow([*NEEDED, *OPTIONAL])
         for split, entries in arranged.splits.items():
             for entry in entries:
-                camera = cameras.get(entry.camera, entry.camera) if arranged.cameras else ""
-                person = people.get(entry.identity, entry.identity)
-                rows.writerow([os.path.relpath(entry.path, table.parent), person, camera, split])
+                path = os.path.relpath(folder / entry.name, start)
+                (person,) = shown([entry.identity], texts)
+                (camera,) = shown([entry.camera], of_cameras) if arranged.cameras else ("",)
+                _refuse_blanks(entry, path, str(person), str(camera))
+                rows.writerow([path, person, camera, split])
+
+
+def _refuse_blanks(entry: Entry, *cells: str) -> None:
+    for cell in cells:
+        if cell != cell.strip():
+            raise UserError(
+                f"{str(entry.path)!r}: a table does not keep the blank at an end of {cell!r}; "
+                "rename the file or its folder"
+            )
 
 
 def summary(splits: Listing, rule: str) -> str:

@@ -123,14 +123,14 @@ def _names_of(splits: dict[str, Records]) -> Callable[[Records], Iterable[str]]:
     return lambda records: records.paths if repeat else map(basename, records.paths)
 
 
-def _one_camera(splits: dict[str, Records], people: Texts) -> dict[str, list[int | str]]:
+def _one_camera(splits: dict[str, Records], texts: Texts) -> dict[str, list[int | str]]:
     """Lists the identities of one camera, in training and in query and gallery together."""
     halves: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     for split, records in splits.items():
         for identity, cameras in cameras_of(records).items():
             halves["train" if split == "train" else "test"][identity] |= cameras
     return {
-        half: shown(sorted(i for i, cameras in seen.items() if len(cameras) == 1), people)
+        half: shown(sorted(i for i, cameras in seen.items() if len(cameras) == 1), texts)
         for half, seen in halves.items()
     }
 

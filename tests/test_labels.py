@@ -2,7 +2,7 @@
 
 import pytest
 
-from data.labels import Names, is_junk, is_whole_number, numbered, shown
+from data.labels import Names, is_junk, is_whole_number, numbered, plain, shown
 
 
 @pytest.mark.parametrize("texts", [["17", "0003", "-1", "+5", "0"], []])
@@ -24,6 +24,13 @@ def test_texts_are_numbered_from_1_in_sorted_order():
     assert numbers == [3, 2, 1, 3]
     assert shown(numbers, names) == ["zoe", "anna", "7", "zoe"]
     assert shown([5], {}) == [5]
+
+
+def test_one_number_written_in_two_ways_is_one_label_beside_texts_too():
+    numbers, texts = numbered(["0017", "zoe", "17", "0003"])
+    assert numbers == [2, 3, 2, 1]
+    assert texts == {1: "0003", 2: "17", 3: "zoe"}
+    assert list(map(plain, ("0017", "+17", "017a", "-01"))) == ["17", "17", "017a", "-1"]
 
 
 def test_names_come_back_from_the_metadata_of_a_copy():

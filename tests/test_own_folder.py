@@ -66,7 +66,7 @@ def test_a_thousand_pictures_train_and_score_by_one_command_and_by_their_table(
     assert "train 500 images of 25 identities, query 75 images of 25" in scores["split"]
     assert scores["queries_used"] == 75 and 0 < scores["concat"]["mAP"] <= 1
 
-    table = folder / "people.csv"
+    table = folder / "F.csv"
     told = run("-m", "data.table", folder).stdout
     assert f"--config.data.builder=reid_csv --config.data.root={table} " in told
     for number, place in enumerate(("door", "hall", "yard"), start=1):

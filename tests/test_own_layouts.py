@@ -1,5 +1,7 @@
 """reid_folder finds which of its three layouts a folder has, and reads it."""
 
+import os
+
 import layouts
 import pytest
 
@@ -29,7 +31,7 @@ def arranged(root, pattern=DEFAULT_PATTERN):
 
 def labels_of(root, **options):
     """Identity and camera of each picture, as the folder has them."""
-    splits, names, _, cameras = arranged(root, **options)
+    splits, names, _, cameras, _ = arranged(root, **options)
     return {
         entry.name: (
             str(names.identities.get(entry.identity, entry.identity)),
@@ -51,7 +53,10 @@ def error_of(root, **options):
     [
         (("cam1_000", "cam2_000", "cam2_001"), ("1", "2", "2")),
         (("000_camera-1", "Camera-12.x", "a cam_3"), ("1", "12", "3")),
-        (("c1", "x-C2-y", "x.c3"), ("1", "2", "3")),
+        (("c1", "x-C2-y", "x.c2"), ("1", "2", "2")),
+        (("c1", "c2_cam4", "x.c1"), ("1", "4", "1")),
+        (("C0001", "C0002", "C0003"), ("", "", "")),  # a counter
+        (("C0001_cam1", "C0002_cam1", "C0003_cam2"), ("1", "1", "2")),
         (("7_c1s1", "8_c2s9", "-9_c3"), ("1", "2", "3")),  # by the default pattern
         (("scan1", "abc2", "c3x"), ("", "", "")),
         (("cam1", "cam2", "other"), ("", "", "")),
@@ -87,16 +92,35 @@ def test_a_pattern_without_a_camera_leaves_people_in_folders_without(tmp_path):
 
 def test_a_chosen_pattern_that_does_not_fit_is_an_error_that_names_the_file(tmp_path):
     fill(people(tmp_path, ("north-1", "south-1")), "ben/x.png")
-    assert f"does not fit the name of {tmp_path / 'ben' / 'x.png'}" in error_of(
-        tmp_path, pattern=CAMERA_ONLY
-    )
+    error = error_of(tmp_path, pattern=CAMERA_ONLY)
+    assert f"does not fit the name of {tmp_path / 'ben' / 'x.png'}" in error
+    assert f"the pattern {CAMERA_ONLY!r} (config.data.pattern, or ;pattern=" in error
 
 
 def test_whole_numbers_as_folders_are_the_identities(tmp_path):
     people(tmp_path, ("c1_0", "c2_0"), persons=("0001", "2", "30", "004", "-1"))
-    splits, names, _, _ = arranged(tmp_path)
+    splits, names, *_ = arranged(tmp_path)
     assert not any(names)
     assert {e.identity for own in splits.values() for e in own} == {1, 2, 30, 4}
+
+
+def test_two_folders_of_one_number_are_an_error_that_names_both(tmp_path):
+    people(tmp_path, ("a", "b"), persons=("1", "2", "01", "anna"))
+    error = error_of(tmp_path)
+    assert f"{tmp_path / '01'} and {tmp_path / '1'} are both identity 1" in error
+
+
+def test_a_name_that_is_not_utf8_is_an_error_that_shows_it(tmp_path):
+    people(tmp_path, ("a", "b"), persons=("anna", os.fsdecode(b"caf\xe9")))
+    error = error_of(tmp_path)
+    assert r"caf\udce9/a.png" in error and "not UTF-8" in error and error.encode()
+
+
+def test_pictures_of_one_camera_alone_are_divided_as_if_none_were_known(tmp_path):
+    people(tmp_path, ("cam1_0", "cam1_1", "cam1_2"))
+    found = arranged(tmp_path)
+    assert found.only_camera == "1" and not found.cameras
+    assert [len(own) for own in found.splits.values()] == [6, 2, 4]
 
 
 def test_pictures_in_one_folder_are_read_by_their_names(tmp_path):
@@ -125,15 +149,20 @@ def test_named_groups_may_come_in_any_order_and_be_texts(tmp_path):
 def test_other_groups_are_an_error_that_says_which_there_may_be(tmp_path, pattern):
     fill(tmp_path, "a.jpg")
     error = error_of(tmp_path, pattern=pattern)
-    assert f"config.data.pattern = {pattern!r}" in error and "(?P<identity>...)" in error
+    assert (
+        f"the pattern {pattern!r} (config.data.pattern, or ;pattern=" in error
+        and "(?P<identity>...)" in error
+    )
 
 
 def test_the_layout_of_market_honours_named_groups(tmp_path):
     fill(tmp_path, "query/x-ann.jpg", "bounding_box_test/y-ann.jpg", "bounding_box_test/y-bo.jpg")
-    splits, names, rule, cameras = arranged(tmp_path, pattern=r"(?P<camera>\w)-(?P<identity>\w+)")
+    splits, names, rule, cameras, _ = arranged(
+        tmp_path, pattern=r"(?P<camera>\w)-(?P<identity>\w+)"
+    )
     assert names == ({1: "ann", 2: "bo"}, {1: "x", 2: "y"}) and cameras and not rule
     assert [e[2:] for e in splits["gallery"]] == [(1, 2), (2, 2)]
-    splits, _, _, cameras = arranged(tmp_path, pattern=r".-(?P<identity>\w+)")
+    splits, *_ = arranged(tmp_path, pattern=r".-(?P<identity>\w+)")
     assert [e[2:] for split in splits.values() for e in split] == [(1, 0), (1, 1), (2, 1)]
 
 

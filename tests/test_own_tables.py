@@ -97,6 +97,31 @@ def test_an_error_says_the_name_of_the_person(tmp_path):
     assert "identity zoe is in train and in query" in error_of(path)
 
 
+def test_rows_of_test_of_one_camera_are_divided_as_if_none_were_known(tmp_path):
+    rows = [f"{row},test" for row in people(3, cameras=("in",))] + ["t.jpg,zoe,out,train"]
+    path = table(tmp_path, *rows)
+    assert listed(path) == {
+        "train": [(4, 0)],
+        "query": [(1, 0), (2, 0), (3, 0)],
+        "gallery": [(1, 1), (2, 1), (3, 1)],
+    }
+    assert arranged(path).only_camera == "in"
+
+
+def test_one_picture_in_two_rows_is_an_error_however_its_path_is_spelt(tmp_path):
+    (tmp_path / "deep" / "x").mkdir(parents=True)
+    (tmp_path / "x").symlink_to("deep/x")
+    path = table(tmp_path, "deep/a.jpg,1,1,train", "x/../a.jpg,2,1,query", "b.jpg,2,2,gallery")
+    assert "line 3: x/../a.jpg is in line 2 too" in error_of(path)
+
+
+def test_a_link_to_a_picture_is_a_picture_of_its_own_as_in_a_folder(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "b.jpg").symlink_to("a.jpg")
+    path = table(tmp_path, "a.jpg,2,1,query", "b.jpg,2,2,gallery")
+    assert listed(path) == {"query": [(2, 1)], "gallery": [(2, 2)]}
+
+
 def test_an_unknown_split_is_an_error_that_lists_those_there_are(tmp_path):
     error = error_of(table(tmp_path, "a.jpg,1,1,val"))
     assert "line 2: split 'val' is not one of train, training, query" in error

@@ -88,7 +88,7 @@ def test_a_name_that_gives_no_numbers_is_an_error(tmp_path, name):
 def test_a_pattern_that_gives_no_two_groups_is_an_error(tmp_path, pattern):
     with pytest.raises(UserError) as error:
         scanned(tmp_path, "22_c1.jpg", pattern=pattern)
-    assert f"config.data.pattern = {pattern!r}" in str(error.value)
+    assert f"the pattern {pattern!r} (config.data.pattern, or ;pattern=" in str(error.value)
 
 
 @pytest.mark.parametrize("names", [(), ("-1_c1_0.jpg",), ("readme.txt",)])

@@ -10,10 +10,14 @@ from data.dataset import load_dataset
 from data.pipeline import Sampling
 from data.verify import as_text, verify
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.pictures import decode
 
 REPEAT = "Their groups of a batch repeat images"
 ONE = "are of one camera"
 NONE = "no camera is known"
+DIVIDED = (
+    "all divided pictures are of one camera (1), so a picture that the query's own camera took"
+)
 
 
 def lay_out(folder, cameras, each, people=6):
@@ -44,6 +48,7 @@ def warned(settings, caplog, images=4):
         (("cam1", "cam2"), "0", [REPEAT]),
         (("a", "b"), "0123", [NONE]),
         (("x",), "01", [REPEAT, NONE]),
+        (("cam1",), "0123", [DIVIDED]),
     ],
 )
 def test_warnings_of_people_in_folders(settings, tmp_path, caplog, cameras, each, told):
@@ -72,6 +77,34 @@ def test_people_with_few_images_are_counted_and_named(settings, caplog):
     (warning,) = warned(settings, caplog)
     assert "2 of 3 training identities have fewer images than" in warning
     assert "images_per_identity = 4: 5, 11. " in warning
+
+
+def test_people_of_whom_damage_leaves_one_image_are_left_out_and_named(settings, market, caplog):
+    (market / "bounding_box_train" / "5_c1_0.jpg").write_bytes(b"")
+    chosen = replace(settings, on_bad_image="skip")
+    damage, few = warned(chosen, caplog)
+    assert "one image of each of 1 training identities, which are left out: 5;" in damage
+    assert "1 of 2 training identities" in few
+    data = load_dataset(chosen, (), Sampling(2, 2, seed=0))
+    assert data.num_classes == 2 and data.provenance["market"]["left_out_identities"] == [5]
+    assert data.train.identities.tolist() == [11, 11, 11, 2, 2, 2, 2]
+    for path, pixels in zip(data.train.paths, data.train.pixels, strict=True):
+        assert (pixels == decode((market / path).read_bytes(), (32, 16))).all()
+
+
+def test_people_with_one_image_without_damage_are_refused_as_ever(settings, market):
+    (market / "bounding_box_train" / "2_c1_0.jpg").write_bytes(b"")
+    (market / "bounding_box_train" / "5_c1_0.jpg").unlink()
+    assert "fewer than two images: 5." in error_of(replace(settings, on_bad_image="skip"))
+
+
+def test_damage_that_leaves_everyone_one_image_is_an_error_that_names_them(settings, tmp_path):
+    root = lay_out(tmp_path, ("cam1", "cam2"), "0")
+    for path in root.glob("*/cam1_0.bmp"):
+        path.write_bytes(b"")
+    pattern = r"(?P<camera>cam\d)"
+    chosen = replace(settings, root=str(root), pattern=pattern, on_bad_image="skip")
+    assert "3 training identities have fewer than two images" in error_of(chosen)
 
 
 def csv(settings, tmp_path, *rows):

@@ -1,6 +1,8 @@
 """python -m data.table writes the table that gives what the folder gives."""
 
+import subprocess
 import sys
+from pathlib import Path
 
 import layouts
 import pytest
@@ -9,6 +11,7 @@ from data import table as command
 from data.dataset_spec import DEFAULT_PATTERN, DatasetSpec
 from data.opened_dataset import OpenedDataset
 
+ROOT = Path(__file__).parents[1]
 NAMES = [f"{c}_{n}.bmp" for c in ("cam1", "cam2") for n in (0, 1)]
 
 
@@ -54,14 +57,18 @@ def test_a_table_gives_the_splits_identities_and_cameras_of_its_folder(tmp_path,
     folder = layout(tmp_path)
     written(folder, "--split_seed=3", "--test_share=0.6")
     own = opened("reid_folder", folder, tmp_path / "data", split_seed=3, test_share=0.6)
-    listed = opened("reid_csv", folder / "people.csv", tmp_path / "data")
-    assert listed.fingerprint == own.fingerprint
+    listed = opened("reid_csv", folder / f"{own.title}.csv", tmp_path / "data")
+    assert listed.fingerprint == own.fingerprint and listed.title == own.title
     assert listed.names == own.names and listed.cameras_known == own.cameras_known
 
 
 def test_a_table_may_lie_elsewhere(tmp_path):
-    folder, table = in_folders(tmp_path), tmp_path / "tables" / "a.csv"
-    table.parent.mkdir()
+    """Behind a link to a folder, too, and of a folder behind one."""
+    (tmp_path / "elsewhere" / "deep").mkdir(parents=True)
+    (tmp_path / "tables").symlink_to("elsewhere/deep")
+    in_folders(tmp_path / "elsewhere")
+    (tmp_path / "link").symlink_to("elsewhere/of people")
+    folder, table = tmp_path / "link", tmp_path / "tables" / "a.csv"
     written(folder, f"--table={table}")
     own = opened("reid_folder", folder, tmp_path / "data")
     listed = opened("reid_csv", table, tmp_path / "data")
@@ -77,18 +84,38 @@ def test_the_command_tells_what_it_wrote_and_what_comes_next(tmp_path, capsys):
     written(folder)
     *splits, rule, wrote, following = capsys.readouterr().out.splitlines()
     assert splits[0] == "train: 3 identities, 12 images" and "with cameras" in rule
-    assert wrote == f"wrote {folder / 'people.csv'}; train on it:"
+    assert wrote == f"wrote {folder / 'of_people.csv'}; train on it:"
     assert following.startswith("python main.py --config=configs/folder.py")
-    assert f"--config.data.builder=reid_csv --config.data.root='{folder}/people.csv'" in following
+    assert (
+        f"--config.data.builder=reid_csv --config.data.root='{folder}/of_people.csv'" in following
+    )
 
 
 def test_a_table_is_only_overwritten_when_asked(tmp_path, capsys, monkeypatch):
     folder = by_name(tmp_path)
-    (folder / "people.csv").write_text("mine")
+    table = folder / "mine.csv"
+    table.write_text("mine")
     assert "exists already" in mistake(capsys, monkeypatch, folder)
-    assert (folder / "people.csv").read_text() == "mine"
+    assert table.read_text() == "mine"
     written(folder, "--overwrite")
-    assert (folder / "people.csv").read_text().startswith("path,identity,camera,split\n")
+    assert table.read_text().startswith("path,identity,camera,split\n")
+
+
+def test_a_name_that_a_table_does_not_keep_is_told(tmp_path, capsys, monkeypatch):
+    folder = without_cameras(tmp_path)
+    (folder / "4").rename(folder / " anna")
+    told = mistake(capsys, monkeypatch, folder)
+    assert "the blank at an end of ' anna" in told
+    assert not (folder / "mine.csv").exists()
+
+
+def test_without_what_it_needs_the_command_ends_with_one_line():
+    code = "import sys, runpy; sys.modules['tensorflow_datasets'] = None; "
+    code += "runpy.run_module('data.table', run_name='__main__')"
+    line = [sys.executable, "-c", code, "FOLDER"]
+    result = subprocess.run(line, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 2 and result.stderr.count("\n") == 1
+    assert "tensorflow_datasets" in result.stderr and "pip install" in result.stderr
 
 
 def test_mistakes_are_told(tmp_path, capsys, monkeypatch):

@@ -34,7 +34,8 @@ class ReidCsv(OwnBuilder):
     identity -1 is junk and is left out. The split is train (training), query (queries, probe),
     gallery or test, in any case. Rows of test are the gallery where there are queries; otherwise
     they are divided into query and gallery. Without the column split all is divided by identity;
-    without the column camera no camera is known (data/splitting.py). Other columns are ignored.
+    without the column camera no camera is known (data/splitting.py). Other columns are ignored. No
+    picture may be in two rows.
 
     An identity of train may not be in query or gallery. A table without train rows is for testing
     only, one without query and gallery for training only.
@@ -52,13 +53,15 @@ class ReidCsv(OwnBuilder):
         rows = list(read_table(table, NEEDED, OPTIONAL))
         known = {column for column in OPTIONAL if any(row[column] for _, row in rows)}
         pictures: list[Picture] = []
-        first_row: dict[Path, int] = {}
+        lines: dict[Path, int] = {}
         for line, row in rows:
             where = f"{table}, line {line}"
             picture = _picture(table.parent, where, row, known)
-            if picture.path in first_row:
-                raise UserError(f"{where}: {picture.name} is in line {first_row[picture.path]} too")
-            first_row[picture.path] = line
+            # However the path is spelt. A link to a file is a picture of its own, as in a folder.
+            file = picture.path.parent.resolve() / picture.path.name
+            first = lines.setdefault(file, line)
+            if first != line:
+                raise UserError(f"{where}: {picture.name} is in line {first} too")
             pictures.append(picture)
         if any(picture.split == "query" for picture in pictures):
             return [p._replace(split="gallery") if p.split == TEST else p for p in pictures]
@@ -95,10 +98,10 @@ def _picture(folder: Path, where: str, row: Row, known: set[str]) -> Picture:
 
 
 def _check_splits(table: Path, arranged: Arranged) -> None:
-    splits, names = arranged.splits, arranged.names.identities
+    splits, texts = arranged.splits, arranged.names.identities
     people = {split: {entry.identity for entry in splits.get(split, ())} for split in SPLITS}
     for split in ("query", "gallery"):
-        if both := shown(sorted(people["train"] & people[split]), names):
+        if both := shown(sorted(people["train"] & people[split]), texts):
             more = f", and so are {len(both) - 1} others" if len(both) > 1 else ""
             raise UserError(
                 f"{table}: identity {both[0]} is in train and in {split}{more}; an identity of "

@@ -5,9 +5,9 @@ import os
 import re
 from pathlib import Path
 
-from data.dataset_spec import DEFAULT_PATTERN, DatasetSpec
+from data.dataset_spec import DEFAULT_PATTERN, WHERE_PATTERN, DatasetSpec
 from data.file_names import NamePattern, camera_words
-from data.labels import is_junk
+from data.labels import is_junk, plain
 from data.listing import (
     MARKET_FOLDERS,
     SUFFIXES,
@@ -25,10 +25,10 @@ log = logging.getLogger(__name__)
 
 ADVICE = (
     "Put the pictures of each person into a folder of their own (FOLDER/anna/1.jpg); or put all "
-    "into FOLDER, with identity and camera in their names, which config.data.pattern reads; or use "
-    "Market-1501's layout (bounding_box_train, query, bounding_box_test); or list them in a table, "
-    "which config.data.builder=reid_csv reads (`python -m data.table FOLDER` writes one of any of "
-    "these folders)"
+    f"into FOLDER, with identity and camera in their names, which the pattern ({WHERE_PATTERN}) "
+    "reads; or use Market-1501's layout (bounding_box_train, query, bounding_box_test); or list "
+    "them in a table, which config.data.builder=reid_csv reads (`python -m data.table FOLDER` "
+    "writes one of any of these folders)"
 )
 
 
@@ -36,7 +36,8 @@ class ReidFolder(OwnBuilder):
     """A folder of your own, in one of three layouts.
 
     One folder a person, whose name is the identity. The base names may tell the camera, by
-    `config.data.pattern` or as a word (cam2, camera-2, c2):
+    `config.data.pattern` or as a word (cam2, camera-2, or c2 where two pictures of one person have
+    the same):
 
         FOLDER/
           person_0001/   cam1_000.png  cam2_000.png ...
@@ -125,11 +126,24 @@ def _of_names(files: list[Path], root: Path, pattern: str) -> list[Picture]:
 def _of_people(root: Path, pattern: str) -> list[Picture]:
     """Takes the identity from the folder's name and the camera from the base name."""
     files = [path for path in images_of_people(root) if not is_junk(path.parent.name)]
+    _refuse_one_person_twice(files)
     cameras = _cameras(files, pattern)
     return [
         Picture(path, path.relative_to(root).as_posix(), path.parent.name, camera)
         for path, camera in zip(files, cameras, strict=True)
     ]
+
+
+def _refuse_one_person_twice(files: list[Path]) -> None:
+    """Raises UserError where the names of two folders are one number."""
+    known: dict[str, Path] = {}
+    for folder in dict.fromkeys(path.parent for path in files):
+        other = known.setdefault(plain(folder.name), folder)
+        if other is not folder:
+            raise UserError(
+                f"{other} and {folder} are both identity {plain(folder.name)}; put the pictures of "
+                "one person into one folder, or rename one of the two"
+            )
 
 
 def _cameras(files: list[Path], pattern: str) -> list[str]:
@@ -140,7 +154,8 @@ def _cameras(files: list[Path], pattern: str) -> list[str]:
         return [labels.camera for labels in read]
     if pattern != DEFAULT_PATTERN:
         unread = files[read.index(None)]
-        raise UserError(f"config.data.pattern = {pattern!r} does not fit the name of {unread}")
+        told = f"the pattern {pattern!r} ({WHERE_PATTERN}) does not fit the name of {unread}"
+        raise UserError(told)
     words = camera_words(files)
     if any(words) and not all(words):
         log.warning(
