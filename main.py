@@ -73,7 +73,7 @@ def check_flags() -> None:
     if CONFIG.value is None and mode != "compare":
         raise UserError(
             f"--mode={mode} needs --config=FILE, for example configs/quickstart.py; only a "
-            f"--workdir that holds a config.json needs none, and {WORKDIR.value} holds none"
+            f"--workdir that holds a config.json needs none, and {WORKDIR.value} does not"
         )
 
 

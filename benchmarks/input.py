@@ -55,8 +55,8 @@ def split(setting: Setting, records: DrawnRecords, cache: str, threads: int) -> 
     """Returns the pictures as training reads them."""
     sampling = Sampling(setting.batch_size // IMAGES_PER_IDENTITY, IMAGES_PER_IDENTITY, seed=0)
     loading = Loading(setting.image_size, cache, None, threads, processes=0)
-    cameras = Cameras.of([("drawn", records.cameras)])
-    return TrainingSplit("train", records, cameras, loading, sampling=sampling)
+    cameras = Cameras.of([("drawn", records.cameras, {})])
+    return TrainingSplit("train", records, {}, cameras, loading, sampling=sampling)
 
 
 def epoch_of(images: TrainingSplit) -> Program:

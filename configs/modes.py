@@ -117,7 +117,10 @@ def chosen_weights(workdir: Path, checkpoint: str | None) -> tuple[Weights, dict
         # A workdir where another's checkpoint was scored names it.
         checkpoint = checkpoint or stored_report(workdir / "eval.json").get("checkpoint")
         if checkpoint is None:
-            raise UserError(f"--workdir={workdir} holds no checkpoint; train first")
+            raise UserError(
+                f"--workdir={workdir} holds no checkpoint; train first, or score "
+                "one from elsewhere by --checkpoint"
+            )
     elif checkpoint is not None:
         raise UserError(
             f"--workdir={workdir} is of a training, whose eval.json would be lost; choose another "
@@ -158,7 +161,7 @@ def compare_runs(workdirs: str, as_json: bool) -> None:
     from dpeformer_jax.retrieval.comparison_text import as_text
     from dpeformer_jax.retrieval.scored_run import ScoredRun
 
-    folders = [Path(name).expanduser() for name in workdirs.split(",")]
+    folders = [Path(name.strip()).expanduser() for name in workdirs.split(",")]
     if len(folders) != 2:
         raise UserError(
             f"--workdir={workdirs} names {len(folders)} workdirs; --mode=compare needs two, as "

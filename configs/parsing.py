@@ -2,20 +2,16 @@
 
 import difflib
 import sys
-from pathlib import Path
 from typing import Any
 
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from configs import record
 from configs.default import FIELDS, RELEASED, RENAMED
+from configs.finding import with_config_first
 from dpeformer_jax.base.command import one_paragraph
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.checkpoint.weights import workdir_of
 from dpeformer_jax.model.spec import NetworkSpec
-
-STORED = Path(__file__).with_name("stored.py")
 
 
 def parse(arguments: list[str]) -> list[str]:
@@ -28,6 +24,10 @@ def parse(arguments: list[str]) -> list[str]:
             _check_fields(arguments)
             sys.argv[:] = with_config_first(arguments)  # config_flags looks there too
             rest = flags.FLAGS(sys.argv)
+            if rest[1:]:
+                raise UserError(
+                    f"{rest[1]!r} belongs to no flag; write --FLAG=VALUE without blanks around ="
+                )
             if flags.FLAGS["verbosity"].using_default_value:
                 flags.FLAGS.verbosity = logging.FATAL  # orbax logs what it raises besides
             if flags.FLAGS.config is not None:
@@ -67,64 +67,21 @@ def adopt(config: ConfigDict, stored: dict[str, Any], spec: NetworkSpec) -> None
     config.update_from_flattened_dict(stored)
 
 
-def with_config_first(arguments: list[str]) -> list[str]:
-    """Returns the arguments with --config in front, where the fields that override it need it.
-
-    A config.json becomes a config that ml_collections can load.
-
-    Raises:
-        UserError: a config.json cannot be used.
-    """
-    own = flags.FlagValues()
-    for name in ("config", "workdir", "checkpoint"):
-        flags.DEFINE_string(name, None, "", flag_values=own)
-    own.set_gnu_getopt()  # goes on after "--mode eval"
-    program, *rest = own(arguments, known_only=True)
-    given = {name: own[name].value for name in own if own[name].value is not None}
-    config = given.pop("config", None) or _own_config(given)
-    fields = [argument for argument in rest if argument.startswith(("--config.", "-config."))]
-    if config is None and fields:
-        raise UserError(
-            f"{fields[0]} changes a config, and there is none: give --config=FILE, or a --workdir "
-            "that holds a config.json (--mode=compare takes no fields)"
-        )
-    first = [] if config is None else [f"--config={_loadable(config)}"]
-    return [program, *first, *(f"--{name}={value}" for name, value in given.items()), *rest]
-
-
-def _own_config(given: dict[str, str]) -> str | None:
-    """Returns the config.json of the checkpoint's workdir or else of the workdir, if there is."""
-    folders = [
-        Path(given[name]).expanduser() for name in ("checkpoint", "workdir") if name in given
-    ]
-    paths = [workdir_of(folder) / record.NAME for folder in folders]
-    return next((str(path) for path in paths if path.is_file()), None)
-
-
-def _loadable(config: str) -> str:
-    """Returns a --config as ml_collections can load it, of a workdir or its config.json too."""
-    path = Path(config).expanduser()
-    path = path / record.NAME if path.is_dir() else path
-    if ".json:" in path.name:
-        raise UserError(f"--config={config}: a config.json has all fields, and takes no preset")
-    if path.suffix != ".json":
-        return config
-    record.stored_fields(path)  # a mistake ends here with one sentence
-    return f"{STORED}:{path}"
-
-
 def _check_fields(arguments: list[str]) -> None:
-    """Raises UserError for a --config.NAME that is no field."""
+    """Raises UserError for a --config.NAME that is no field, and for a field without --config."""
     names = [field.name for field in FIELDS]
     sections = {name.partition(".")[0] for name in names if "." in name}
     known = [f"config.{name}" for name in [*sections, *names]]
     for argument in arguments:
         name = argument.lstrip("-").split("=")[0]
-        if not (argument.startswith("-") and name.startswith("config.")) or name in known:
+        if not argument.startswith("-") or name in known:
             continue
-        nearest = RENAMED.get(name.removeprefix("config.")) or _nearest(name, known)
-        nearest = nearest.removeprefix("config.")
-        raise UserError(f"--{name}: there is no such field; did you mean config.{nearest}?")
+        is_field = name.startswith("config.")
+        if is_field or (name not in flags.FLAGS and name in {n.rpartition(".")[2] for n in names}):
+            nearest = RENAMED.get(name.removeprefix("config.")) or _nearest(name, known)
+            nearest = nearest.removeprefix("config.")
+            kind = "field" if is_field else "flag"
+            raise UserError(f"--{name}: there is no such {kind}; did you mean config.{nearest}?")
 
 
 def _nearest(name: str, known: list[str]) -> str:

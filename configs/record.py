@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from dpeformer_jax.checkpoint.weights import steps_of
 from dpeformer_jax.runtime.processes import write_once
 
 NAME = "config.json"
+FOLDERS = ("data.root", "data.data_dir", "views.occluders")  # as seen from anywhere
 FREE = [field.name for field in FIELDS if field.free]
 GROWING = [field.name for field in FIELDS if field.grows]
 LOG = logging.getLogger("configs.record")
@@ -27,7 +29,7 @@ def write_config(workdir: Path, config: ConfigDict) -> None:
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        write_once(workdir / NAME, json.dumps(_plain(config), indent=2) + "\n")
+        write_once(workdir / NAME, json.dumps(_anywhere(_plain(config)), indent=2) + "\n")
     except OSError as error:
         raise UserError(f"--workdir={workdir} cannot be written: {error}") from error
 
@@ -49,7 +51,7 @@ def stored_fields(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, TypeError) as error:
         raise UserError(
             f"{path} cannot be read as a config ({error}); expected the config.json of a workdir. "
-            "Bring it back, or name the config that the workdir was made with by --config"
+            "Bring it back; or remove it and name, by --config, the config that it was made with"
         ) from error
     if unknown := sorted(stored.keys() - defaults):
         raise UserError(
@@ -85,12 +87,13 @@ def check_config(workdir: Path, config: ConfigDict) -> None:
 def differences(first: Path, second: Path) -> list[tuple[str, Any, Any]] | None:
     """Returns the fields in which the configs of two workdirs differ: name and both values.
 
-    None where one of them has no config.json.
+    Fields that change no score are left out. None where one of them has no config.json.
     """
     if not all((workdir / NAME).exists() for workdir in (first, second)):
         return None
     one, other = (stored_fields(workdir / NAME) for workdir in (first, second))
-    return [(name, one[name], other[name]) for name in sorted(one) if one[name] != other[name]]
+    told = [name for name in sorted(one) if name not in FREE or name.startswith("eval.")]
+    return [(name, one[name], other[name]) for name in told if one[name] != other[name]]
 
 
 def _compared(name: str, fields: dict[str, Any]) -> Any:
@@ -98,6 +101,14 @@ def _compared(name: str, fields: dict[str, Any]) -> Any:
     if name == "data.joined":
         return [text.partition("=")[0].partition(";")[0].strip() for text in fields[name]]
     return fields[name]
+
+
+def _anywhere(fields: dict[str, Any]) -> dict[str, Any]:
+    """Makes the paths of folders absolute, so that a workdir is enough wherever one stands."""
+    for section, name in (folder.split(".") for folder in FOLDERS):
+        if path := fields[section][name]:
+            fields[section][name] = os.path.abspath(os.path.expanduser(path))
+    return fields
 
 
 def _plain(config: ConfigDict) -> dict[str, Any]:

@@ -89,12 +89,17 @@ class Split:
         self.identities, self.cameras = records.identities, records.cameras
         self.identity_names = shown(records.identities, people)
         self.camera_names, self.camera_rows = cameras
-        self.paths, self.digests = records.paths, records.digests
+        self.paths = records.paths
         self.labels = np.unique(self.identities, return_inverse=True)[1].astype(np.int32)
         self._name, self._records, self._loading = name, records, loading
 
     def __len__(self) -> int:
         return len(self.identities)
+
+    @property
+    def digests(self) -> Sequence[bytes]:
+        """Returns the SHA-256 of each image file."""
+        return self._records.digests
 
     def batches(self, plan: np.ndarray) -> Iterator[np.ndarray]:
         """Yields the images at the indices [S, B], a row at a time: uint8 [B, H, W, 3]."""

@@ -130,7 +130,8 @@ class Extractor:
         """Yields the features of any number of pictures in their order, a batch at a time.
 
         It takes a few batches of pictures before it yields the first, and holds no more than these.
-        A picture must not change meanwhile. For the arguments see calling the extractor.
+        A picture must not change meanwhile, and one that cannot be read raises as soon as it is
+        met, before the batches that wait. For the arguments see calling the extractor.
         """
         batches = self._load(_several(pictures), on_error)
         return self._compute(batches, camera_rows, self._chosen(names), unit_length)

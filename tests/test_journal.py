@@ -52,6 +52,13 @@ def test_what_comes_after_the_checkpoint_or_is_cut_is_forgotten(tmp_path, rest):
     assert path.read_text() == '{"step": 2}\n{"step": 4}\n'
 
 
+def test_the_rate_leaves_out_the_first_step_which_compiles(tmp_path, caplog, monkeypatch):
+    seconds = iter([0, 100, 101, 102, 103])  # after the start: of the first step, of the second
+    monkeypatch.setattr("time.monotonic", lambda: next(seconds, 200))
+    write_steps(tmp_path, 0, 2, total=2)
+    assert " 8 images/s" in caplog.messages[0]
+
+
 def test_log_lines_tell_rate_and_time_left_where_there_is_no_terminal(tmp_path, caplog):
     write_steps(tmp_path, 0, 4)
     line = caplog.messages[0]

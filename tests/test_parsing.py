@@ -1,11 +1,15 @@
 """The command line of main.py; tests/test_main.py runs it as processes."""
 
+import sys
 from pathlib import Path
 
 import pytest
+from absl.testing import flagsaver
 
+import main  # noqa: F401, whose flags these are
 from configs import quickstart
-from configs.parsing import STORED, parse, with_config_first
+from configs.finding import STORED, with_config_first
+from configs.parsing import parse
 from configs.record import write_config
 from dpeformer_jax.base.errors import UserError
 
@@ -57,6 +61,7 @@ def test_a_workdir_may_be_given_as_a_config(workdir):
     [
         ("--config={0}/config.json:released", "takes no preset"),
         ("--config={0}/eval.json", "has none of a config's fields"),
+        ("--config=configs/foldr.py", "foldr.py is not a file; did you mean configs/folder.py"),
         ("--config={0}/none.json", "none.json cannot be read as a config"),
         ("--config.seed=1", "--config.seed=1 changes a config, and there is none"),
     ],
@@ -74,13 +79,26 @@ def test_a_folder_without_a_config_brings_none(tmp_path):
 
 @pytest.mark.parametrize(
     ("field", "meant"),
-    [("train.lr", "optim.lr"), ("lr", "optim.lr"), ("train.epoch", "train.epochs")],
+    [
+        ("config.train.lr", "optim.lr"),
+        ("config.lr", "optim.lr"),
+        ("config.train.epoch", "train.epochs"),
+        ("epochs", "train.epochs"),
+    ],
 )
 def test_a_field_of_another_section_is_found(capsys, field, meant):
     with pytest.raises(SystemExit) as ended:
-        parse(["main.py", f"--config.{field}=1"])
+        parse(["main.py", f"--{field}=1"])
     assert ended.value.code == 2
     assert f"did you mean config.{meant}?" in capsys.readouterr().err
+
+
+def test_a_word_that_belongs_to_no_flag_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", [])
+    with flagsaver.flagsaver(), pytest.raises(SystemExit) as ended:
+        parse(["main.py", "--config=configs/quickstart.py", "extra"])
+    assert ended.value.code == 2
+    assert "'extra' belongs to no flag" in capsys.readouterr().err
 
 
 def test_the_stored_config_lies_where_parsing_looks_for_it():

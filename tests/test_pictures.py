@@ -276,7 +276,7 @@ def test_bytes_that_are_no_picture_are_refused(source, told):
 
 
 def test_a_file_that_is_missing_is_refused(tmp_path):
-    with pytest.raises(PictureError, match="does not decode: .*gone.jpg"):
+    with pytest.raises(PictureError, match="^no such file or directory$"):
         decode(tmp_path / "gone.jpg", SIZE)
 
 

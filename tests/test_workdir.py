@@ -121,6 +121,17 @@ def test_joined_data_sets_may_move_but_not_change(tmp_path):
         check_config(tmp_path, config)
 
 
+def test_a_stored_config_knows_its_folders_from_anywhere(tmp_path, monkeypatch):
+    config = quickstart.get_config()
+    config.data.root, config.views.occluders = "pictures", "~/bank.npz"
+    monkeypatch.chdir(tmp_path)
+    write_config(tmp_path, config)
+    fields = stored_fields(tmp_path / "config.json")
+    assert fields["data.root"] == str(tmp_path / "pictures") and fields["data.data_dir"] == ""
+    assert fields["views.occluders"] == str(Path.home() / "bank.npz")
+    assert config.data.root == "pictures"
+
+
 def test_a_stored_config_is_a_config(tmp_path):
     config = quickstart.get_config()
     config.eval.datasets = ("market1501=../a", "occluded_reid")

@@ -7,9 +7,8 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from tqdm import tqdm
-
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.progress import Bar
 
 LOGGERS = ("dpeformer_jax", "data", "configs")  # the rooms that log
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of a disk, a quota, a file
@@ -48,7 +47,7 @@ class _Lines(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         warns = "warning: " if record.levelno >= logging.WARNING else ""
-        tqdm.write(warns + record.getMessage(), file=sys.stderr)
+        Bar.write(warns + record.getMessage(), file=sys.stderr)
         sys.stderr.flush()
 
 

@@ -68,6 +68,8 @@ def open_picture(source: Source) -> Image.Image:
         with Image.open(file) as image:
             image.load()
             return _upright(image)
+    except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
+        raise PictureError(error.strerror.lower()) from error
     except DAMAGED as error:
         told = "no image" if isinstance(error, Image.UnidentifiedImageError) else error
         raise PictureError(f"does not decode: {told}") from error

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -13,6 +14,14 @@ SECONDS = 30  # between two lines where there is no terminal
 LINE = "{desc}: {n_fmt} of {total_fmt} ({unit}), {rate_fmt}, {remaining} left"
 
 
+class Bar(tqdm):
+    """A bar of this project; `write` puts a line above its bars."""
+
+
+# tqdm's own lock is one of processes, of which Python warns where a pool of workers is torn down.
+Bar.set_lock(threading.RLock())
+
+
 def progress(
     iterable: Iterable[Any] | None = None,
     *,
@@ -20,7 +29,7 @@ def progress(
     unit: str,
     total: int | None = None,
     start: int = 0,
-) -> tqdm:
+) -> Bar:
     """Returns a bar on a terminal; elsewhere the log gets a line every half minute.
 
     Args:
@@ -32,9 +41,9 @@ def progress(
     """
     told = {"desc": title, "total": total, "unit": unit, "initial": start, "disable": not title}
     if on_terminal():
-        return tqdm(iterable, **told)
+        return Bar(iterable, **told)
     lines = {"file": _LogLines(), "mininterval": SECONDS, "delay": SECONDS, "bar_format": LINE}
-    return tqdm(iterable, **told, **lines)
+    return Bar(iterable, **told, **lines)
 
 
 def on_terminal() -> bool:

@@ -115,7 +115,7 @@ def _torch() -> ModuleType:
         import torch
     except ImportError as error:
         raise UserError(
-            "torch files need torch and safetensors: pip install 'dpeformer_jax[convert]'"
+            "torch files need torch and safetensors: pip install -e '.[convert]'"
         ) from error
     return torch
 

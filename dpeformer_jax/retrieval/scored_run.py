@@ -39,6 +39,8 @@ class ScoredRun:
         """
         path = workdir / "eval.json"
         self.workdir = workdir
+        if not workdir.is_dir():
+            raise UserError(f"--workdir names {workdir}, which is not a folder")
         try:
             self.report: dict[str, Any] = json.loads(path.read_text())
             told: dict[str, dict[str, Any]] = self.report["datasets"]

@@ -80,6 +80,7 @@ def run_epochs(
     timetable = Timetable(lengths, settings.checkpoint_every, settings.checkpoint_every_minutes)
     step, sums = int(state.step), checkpoints.notes
     if step == timetable.total:
+        LOG.info("all %d epochs are done; a higher config.train.epochs goes on", settings.epochs)
         return state
     first, done = timetable.place(step)
     step_fn = compile_step(experiment)

@@ -146,7 +146,8 @@ def check_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
     if changed:
         raise UserError(
             f"{workdir / DATA}: the data have changed since the training began: "
-            f"{', '.join(changed)}. Choose another --workdir, or bring back the old files"
+            f"{', '.join(changed)}; it began with {_told(recorded)}, and here is "
+            f"{_told(trained_on)}. Choose another --workdir, or bring back the old files"
         )
 
 
@@ -156,3 +157,11 @@ def _contents(trained_on: Mapping[str, Any]) -> dict[str, Any]:
     numbered = {f"data set {place}": told for place, told in enumerate(datasets, start=1)}
     bank = str(trained_on.get("occluders", ""))
     return numbered | {"occluders": bank.rpartition("fingerprint ")[2]}
+
+
+def _told(trained_on: Mapping[str, Any]) -> str:
+    """Names the data sets and cut-outs of a training with the heads of their fingerprints."""
+    datasets = trained_on.get("datasets", {}).items()
+    named = [f"{name} ({told['fingerprint'][:8]})" for name, told in datasets]
+    bank, _, fingerprint = str(trained_on.get("occluders", "")).rpartition(", fingerprint ")
+    return ", ".join([*named, *([f"{bank} ({fingerprint[:8]})"] if bank else [])]) or "no data"
