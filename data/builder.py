@@ -16,14 +16,13 @@ from typing import Any, NamedTuple, Protocol
 import filelock
 import numpy as np
 import tensorflow_datasets as tfds
-from tqdm import tqdm
 
 from data.dataset_spec import DatasetSpec
 from data.labels import NO_NAMES, Names
 from data.listing import MARKET_FOLDERS, Listing, market_layout
 from data.reading import Damage, read_all
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.base.progress import progress
+from dpeformer_jax.base.progress import Bar, progress
 
 log = logging.getLogger(__name__)
 # TFDS warns of each config that a class does not list; the config of a folder never is.
@@ -35,7 +34,7 @@ SHARD = 1024  # images a record file
 
 
 class Counts(NamedTuple):
-    """Counts of one split; cameras: None if not published; certain: whether others are an error."""
+    """Counts of one split; cameras: None where not known; certain: whether others are an error."""
 
     identities: int
     images: int
@@ -151,7 +150,7 @@ class ReidBuilder(tfds.core.ShardBasedBuilder, skip_registration=True):
 
     _log_download_done = _log_download_bytes
 
-    def _shard(self, items: Sequence[Item], bar: tqdm) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _shard(self, items: Sequence[Item], bar: Bar) -> Iterator[tuple[str, dict[str, Any]]]:
         for item, encoded in zip(items, self.read(items), strict=True):
             bar.update()
             if isinstance(encoded, Damage):

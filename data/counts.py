@@ -40,14 +40,15 @@ def differences(published: BySplit, found: BySplit) -> Iterator[Difference]:
 
 
 def table(published: BySplit, found: BySplit) -> str:
-    """Formats expected and found counts, one line a split; "-" where nothing is published."""
+    """Formats expected and found counts, one line a split; "-" where none is known."""
     head = "".join(f"{column:>22}" for column in COLUMNS)
     lines = [f"{'':10}{head}", f"{'split':10}" + f"{'expected':>13}{'found':>9}" * len(COLUMNS)]
     for split, counts in found.items():
         cells = ""
         for column in COLUMNS:
-            number = getattr(published.get(split), column, None)
-            cells += f"{'-' if number is None else number:>13}{getattr(counts, column):>9}"
+            pair = (getattr(of, column, None) for of in (published.get(split), counts))
+            expected, there = ("-" if number is None else number for number in pair)
+            cells += f"{expected:>13}{there:>9}"
         lines.append(f"{split:10}{cells}")
     return "\n".join(lines)
 

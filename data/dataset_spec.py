@@ -10,6 +10,10 @@ DEFAULT_PATTERN = r"([-\d]+)_c(\d+)"  # names of Market-1501 and of many others
 PATTERN = ";pattern="  # what opens a data set's own pattern
 OF_PATTERN = "reid_folder"  # the builder that reads names by a pattern
 WHERE_PATTERN = f"config.data.pattern, or {PATTERN}REGEX after its folder"  # for messages
+WHERE_ROOT = (  # for messages
+    "give its place by --config.data.root, or as FOLDER in BUILDER=FOLDER (it may come from a "
+    "workdir's config.json)"
+)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -42,7 +42,7 @@ class NamePattern:
             UserError: the text is no regular expression, has other groups or lacks one.
         """
         self.text = text
-        told = f"the pattern {text!r} ({WHERE_PATTERN})"
+        told = f"the pattern '{text}' ({WHERE_PATTERN})"  # no repr: it can be pasted
         try:
             self._compiled = re.compile(text)
         except re.error as error:
@@ -67,6 +67,13 @@ class NamePattern:
         # By the default pattern "-" and "3-1" would be identities.
         is_label = is_whole_number if self.text == DEFAULT_PATTERN else bool
         return Read(**texts) if all(map(is_label, texts.values())) else None
+
+    def misfit(self, path: Path) -> UserError:
+        """Returns the error of a file whose name the pattern does not fit."""
+        return UserError(
+            f"{path}: the name does not give {' and '.join(self.labels)} by the pattern "
+            f"'{self.text}'. Names must match a pattern from their start (it may open with .*)"
+        )
 
 
 def camera_words(files: Sequence[Path]) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from data.dataset_spec import WHERE_ROOT
 from data.file_names import NamePattern
 from data.labels import Names, is_junk, numbered
 from dpeformer_jax.base.errors import UserError
@@ -98,7 +99,7 @@ def folder_in(root: Path, name: str) -> Path:
     if lost := [path for path in (root, folder) if path.is_symlink() and not path.exists()]:
         hint = f"{lost[0]} is a symbolic link that leads nowhere, or to itself"
     elif not root.exists():
-        hint = f"{root} does not exist"
+        hint = f"{root} does not exist; {WHERE_ROOT}"
     elif (root.parent / name).is_dir():
         hint = f"{root} is one level too deep; give {root.parent}"
     elif deeper := sorted(path.parent for path in root.glob(f"*/{name}") if path.is_dir()):
@@ -168,10 +169,7 @@ def read_names(files: Sequence[Path], root: Path, pattern: NamePattern) -> list[
     for path in files:
         read = pattern.read(path)
         if read is None:
-            raise UserError(
-                f"{path}: the name does not give {' and '.join(pattern.labels)} by the pattern "
-                f"{pattern.text!r}"
-            )
+            raise pattern.misfit(path)
         if not is_junk(read.identity):
             pictures.append(Picture(path, path.relative_to(root).as_posix(), *read))
     return pictures

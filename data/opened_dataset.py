@@ -43,7 +43,7 @@ class OpenedDataset:
         self.rule, self.cameras_known = config.rule, config.cameras_known
         self.only_camera = config.only_camera
         listing = builder_class.listing(config)
-        self.found = {split: count(items) for split, items in listing.items()}
+        self.found = {split: self._known(count(items)) for split, items in listing.items()}
         self.differences = list(differences(self.published, self.found))
         if not allow_other_counts:
             self._refuse_other_counts()
@@ -94,7 +94,7 @@ class OpenedDataset:
         """Lists the counts of each split, differences from the published ones and skipped files."""
         lines = [
             f"{self.title} {split}: {counts.identities} identities, {counts.images} images, "
-            f"{counts.cameras} cameras"
+            f"{'no' if counts.cameras is None else counts.cameras} cameras"
             for split, counts in ((split, self.counts(split)) for split in self.splits)
         ]
         if self.rule:
@@ -132,7 +132,11 @@ class OpenedDataset:
     def counts(self, split: str) -> Counts:
         """Counts what a split holds without damaged files."""
         records = self.splits[split]
-        return Counts(len(set(records.identities)), len(records), len(set(records.cameras)))
+        cameras = len(set(records.cameras))
+        return self._known(Counts(len(set(records.identities)), len(records), cameras))
+
+    def _known(self, counts: Counts) -> Counts:
+        return counts if self.cameras_known else counts._replace(cameras=None)
 
     def _leave_out(self, builder: ReidBuilder, listed: Sequence[Item]) -> None:
         """Leaves out the training identities that have one image left, unless all have."""

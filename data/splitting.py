@@ -8,11 +8,15 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
-from data.labels import Texts, plain
+from data.labels import Texts, plain, shown
 from data.listing import Entry, Listing
-from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.errors import UserError, some
 
 FEWEST = 2  # identities of training, and of the test
+
+
+class TooFewPeople(UserError):
+    """Too few identities to divide."""
 
 
 def split_by_identity(
@@ -24,7 +28,7 @@ def split_by_identity(
     first of them are tested: `test_share` of those with two images or more. An identity with one
     image cannot be trained on; it is a distractor in the gallery. See `split_test` for the rest.
 
-    Raises UserError where too few identities are left for training or for the test.
+    Raises TooFewPeople where too few identities are left for training or for the test.
     """
     images = _grouped(entries, "identity")
     trainable = [identity for identity, own in images.items() if len(own) > 1]
@@ -32,10 +36,11 @@ def split_by_identity(
     tested = round(test_share * len(trainable))
     trained = set(trainable[tested:])
     if min(tested, len(trained)) < FEWEST:
-        raise UserError(
-            f"{len(images)} identities, of which {len(trainable)} have two images or more, are too "
-            f"few for config.data.test_share = {test_share}: {len(trained)} are left to train on, "
-            f"{tested} to test on, and both need {FEWEST}; add people, or change the share"
+        raise TooFewPeople(
+            f"{len(images)} identities ({some(shown(images, texts))}), of which {len(trainable)} "
+            f"have two images or more, are too few for config.data.test_share = {test_share}: "
+            f"{len(trained)} are left to train on, {tested} to test on, and both need {FEWEST}; "
+            "add people, or change the share"
         )
     train = [entry for entry in entries if entry.identity in trained]
     others = [entry for entry in entries if entry.identity not in trained]
@@ -69,9 +74,9 @@ def split_test(entries: Sequence[Entry], seed: int, cameras: bool) -> Listing:
 
 
 def rule_of(splits: Mapping[str, Sequence[Entry]], seed: int, cameras: bool) -> str:
-    """Returns one sentence on how pictures were divided."""
+    """Returns one sentence on how files were divided, damaged ones among them."""
     counts = (
-        f"{split} {len(entries)} images of {len(_grouped(entries, 'identity'))} identities"
+        f"{split} {len(entries)} files of {len(_grouped(entries, 'identity'))} identities"
         for split, entries in splits.items()
     )
     compared = "with cameras, a query is compared with images of other cameras"

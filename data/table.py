@@ -48,6 +48,8 @@ def run(chosen: argparse.Namespace) -> None:
     """Writes the table and prints what it holds and how to train on it."""
     folder = os.path.abspath(chosen.folder.expanduser())
     fields = {name: getattr(chosen, name) for name in ("pattern", "split_seed", "test_share")}
+    if not os.path.lexists(folder):
+        raise UserError(f"{folder} does not exist; give the folder of your pictures")
     spec = DatasetSpec(ReidFolder.name, root=folder, **fields)
     # Under the folder's own title a network recognises its cameras.
     table = chosen.table or spec.folder / f"{ReidFolder.title(spec)}.csv"

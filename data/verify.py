@@ -12,7 +12,7 @@ from data.builder import Counts
 from data.counts import COLUMNS, table
 from data.dataset import check_test, check_training, specs_of
 from data.dataset_spec import DataSettings
-from data.labels import Texts, shown
+from data.labels import shown
 from data.opened_dataset import OpenedDataset
 from data.pipeline import Sampling
 from data.records import Records, cameras_of
@@ -66,7 +66,7 @@ def examine(opened: OpenedDataset) -> Report:
         "same_bytes_within": {split: _repeats(records) for split, records in splits.items()},
         "same_bytes_across": _across(splits, lambda records: records.digests),
         "same_names_across": _across(splits, _names_of(splits)),
-        "one_camera": _one_camera(splits, opened.names.identities),
+        "one_camera": _one_camera(opened),
         "training_identities_in_test": opened.trained_and_tested,
     }
     if "query" in splits and "gallery" in splits:
@@ -123,14 +123,20 @@ def _names_of(splits: dict[str, Records]) -> Callable[[Records], Iterable[str]]:
     return lambda records: records.paths if repeat else map(basename, records.paths)
 
 
-def _one_camera(splits: dict[str, Records], texts: Texts) -> dict[str, list[int | str]]:
-    """Lists the identities of one camera, in training and in query and gallery together."""
+def _one_camera(opened: OpenedDataset) -> dict[str, list[int | str]]:
+    """Lists the identities of one camera, in training and in query and gallery together.
+
+    There are none where no camera is known.
+    """
     halves: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for split, records in splits.items():
+    for split, records in opened.splits.items():
         for identity, cameras in cameras_of(records).items():
             halves["train" if split == "train" else "test"][identity] |= cameras
     return {
-        half: shown(sorted(i for i, cameras in seen.items() if len(cameras) == 1), texts)
+        half: shown(
+            sorted(i for i, of in seen.items() if opened.cameras_known and len(of) == 1),
+            opened.names.identities,
+        )
         for half, seen in halves.items()
     }
 
@@ -153,8 +159,11 @@ def _own(opened: OpenedDataset, settings: DataSettings) -> Iterator[str]:
     certain = [difference for difference in opened.differences if difference.certain]
     if certain and not settings.allow_other_counts:
         yield f"{name}: {len(certain)} counts differ from the published ones. {opened.likely_cause}"
-    if opened.skipped and settings.on_bad_image == "error":
-        yield f"{name}: {len(opened.skipped)} unreadable files"
+    if settings.on_bad_image == "error":
+        try:
+            opened.refuse_damaged()
+        except UserError as error:
+            yield str(error)
     if both := opened.trained_and_tested:
         yield f"{name}: {len(both)} identities are in training and in test: {some(both)}"
 

@@ -63,7 +63,7 @@ def test_a_thousand_pictures_train_and_score_by_one_command_and_by_their_table(
     result = run(*command, *trained, f"--config.data.root={folder}")
     scores = scores_of(tmp_path / "W")
     assert scores["split"] in result.stderr and scores["split"].startswith("split by identity")
-    assert "train 500 images of 25 identities, query 75 images of 25" in scores["split"]
+    assert "train 500 files of 25 identities, query 75 files of 25" in scores["split"]
     assert scores["queries_used"] == 75 and 0 < scores["concat"]["mAP"] <= 1
 
     table = folder / "F.csv"

@@ -11,6 +11,7 @@ from data.opened_dataset import OpenedDataset
 from dpeformer_jax.base.errors import UserError
 
 CAMERA_ONLY = r"(?P<camera>\w+)-"
+FROM_START = "Names must match a pattern from their start (it may open with .*)"
 
 
 def fill(root, *names):
@@ -92,9 +93,21 @@ def test_a_pattern_without_a_camera_leaves_people_in_folders_without(tmp_path):
 
 def test_a_chosen_pattern_that_does_not_fit_is_an_error_that_names_the_file(tmp_path):
     fill(people(tmp_path, ("north-1", "south-1")), "ben/x.png")
-    error = error_of(tmp_path, pattern=CAMERA_ONLY)
-    assert f"does not fit the name of {tmp_path / 'ben' / 'x.png'}" in error
-    assert f"the pattern {CAMERA_ONLY!r} (config.data.pattern, or ;pattern=" in error
+    assert error_of(tmp_path, pattern=CAMERA_ONLY) == (
+        f"{tmp_path / 'ben' / 'x.png'}: the name does not give camera by the pattern "
+        rf"'(?P<camera>\w+)-'. {FROM_START}"
+    )
+
+
+def test_a_chosen_pattern_that_fits_within_a_name_is_told_where_to_begin_and_nothing_else(tmp_path):
+    pattern = r"p(?P<identity>\d+)"
+    fill(tmp_path, *(f"x-p{p}.png" for p in range(4)))
+    assert error_of(tmp_path, pattern=pattern) == (
+        f"{tmp_path / 'x-p0.png'}: the name does not give identity by the pattern "
+        rf"'p(?P<identity>\d+)'. {FROM_START}"
+    )
+    found = fill(tmp_path, *(f"y-p{p}.png" for p in range(4)))
+    assert labels_of(found, pattern=".*" + pattern)["y-p3.png"] == ("3", "")
 
 
 def test_whole_numbers_as_folders_are_the_identities(tmp_path):
@@ -144,15 +157,14 @@ def test_named_groups_may_come_in_any_order_and_be_texts(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "pattern", ["(?P<person>a)_(?P<camera>b)", "(?P<identity>a)(b)", "(?P<camera>a)", "(a)", "a"]
+    "pattern",
+    [r"(?P<person>\w)_(?P<camera>b)", "(?P<identity>a)(b)", "(?P<camera>a)", "(a)", "a"],
 )
 def test_other_groups_are_an_error_that_says_which_there_may_be(tmp_path, pattern):
     fill(tmp_path, "a.jpg")
     error = error_of(tmp_path, pattern=pattern)
-    assert (
-        f"the pattern {pattern!r} (config.data.pattern, or ;pattern=" in error
-        and "(?P<identity>...)" in error
-    )
+    assert error.startswith(f"the pattern '{pattern}' (config.data.pattern, or ;pattern=")
+    assert "(?P<identity>...)" in error and not any(mend in error for mend in LAYOUTS)
 
 
 def test_the_layout_of_market_honours_named_groups(tmp_path):
@@ -187,13 +199,8 @@ def test_the_folder_may_be_renamed_and_its_people_may_be_links(tmp_path):
         assert [entry[1:] for entry in own] == [entry[1:] for entry in others], split
 
 
-MENDS = (
-    "folder of their own",
-    "config.data.pattern",
-    "bounding_box_train",
-    "reid_csv",
-    "data.table",
-)
+LAYOUTS = ("folder of their own", "bounding_box_train", "reid_csv")
+MENDS = (*LAYOUTS, "config.data.pattern")
 
 
 @pytest.mark.parametrize(
@@ -203,19 +210,47 @@ MENDS = (
         (("readme.txt", ".thumbs/a/1.png"), "holds no image"),
         (("1_c1.png", "anna/1.png"), "is a mixture"),
         (("set/anna/1.png",), "set the folder to give?"),
-        (("anna/1.png", "ben/cam1/1.png"), "ben/cam1/1.png lies too deep"),
+        (("anna/1.png", "ben/cam1/1.png"), "ben/cam1/1.png lies one level too deep"),
         (("IMG_1.png", "IMG_2.png"), "the name does not give identity and camera"),
     ],
 )
 def test_a_folder_of_another_kind_is_an_error_that_says_what_can_be_done(tmp_path, names, told):
     error = error_of(fill(tmp_path, *names))
     assert told in error and all(mend in error for mend in MENDS)
+    assert "data.table" not in error  # it refuses them too
+
+
+def test_folders_of_cameras_in_those_of_people_are_told_to_be_flattened(tmp_path):
+    persons = (f"person_{p}/cam{c}/000.jpg" for p in range(3) for c in (1, 2))
+    error = error_of(fill(tmp_path, *persons))
+    assert "the folder to give?" not in error
+    lower = next(path for path in tmp_path.glob("*/*/*") if str(path) in error).parent
+    assert f"rename the picture to {lower.parent / lower.name}_000.jpg;" in error
+
+
+def test_folders_of_cameras_taken_for_people_are_named(tmp_path):
+    error = error_of(fill(tmp_path, *(f"cam{c}/person_{p}.jpg" for c in (1, 2) for p in "abc")))
+    assert "2 identities (cam1, cam2), of which 2 have two images or more, are too few" in error
+    assert error.endswith(f"Each folder in {tmp_path} was taken for a person")
+
+
+@pytest.mark.parametrize(
+    "names", [("img/1.png", "img/2.png"), ("1.png", "img/2.png"), (), ("a.png", "b.png")]
+)
+def test_a_table_in_a_folder_that_cannot_be_used_is_named(tmp_path, names):
+    error = error_of(fill(tmp_path, "my.csv", *names))
+    assert error.endswith(
+        f"{tmp_path} holds my.csv: to read a table, give config.data.builder=reid_csv and "
+        f"config.data.root={tmp_path / 'my.csv'}"
+    )
 
 
 def test_a_file_in_place_of_the_folder_is_an_error_that_names_the_builder_of_tables(tmp_path):
     (tmp_path / "mine.csv").touch()
     assert "config.data.builder=reid_csv" in error_of(tmp_path / "mine.csv")
-    assert "it does not exist" in error_of(tmp_path / "none")
+    error = error_of(tmp_path / "none")
+    assert f"{tmp_path / 'none'} is not a folder: it does not exist; give its place by " in error
+    assert "--config.data.root" in error and "config.json" in error
 
 
 def test_junk_alone_is_an_error(tmp_path):

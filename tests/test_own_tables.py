@@ -131,3 +131,7 @@ def test_a_folder_in_place_of_a_table_is_an_error_that_names_its_tables(tmp_path
     error = error_of(tmp_path)
     assert "is a folder" in error and "reid_folder" in error and "data.table" in error
     assert "it holds mine.csv" in error_of(table(tmp_path, *TEXTS).parent)
+
+
+def test_a_table_that_does_not_exist_is_an_error_that_says_where_its_place_is_given(tmp_path):
+    assert "mine.csv does not exist; give its place by" in error_of(tmp_path / "mine.csv")

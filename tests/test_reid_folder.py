@@ -81,14 +81,14 @@ def test_a_parent_folder_that_looks_like_a_name_does_not_confuse(tmp_path):
 def test_a_name_that_gives_no_numbers_is_an_error(tmp_path, name):
     with pytest.raises(UserError, match=name) as error:
         scanned(tmp_path, "2_c1.jpg", name)
-    assert f"by the pattern {PATTERN!r}" in str(error.value)
+    assert f"by the pattern '{PATTERN}'" in str(error.value)
 
 
 @pytest.mark.parametrize("pattern", [r"(\d+", r"\d+_c\d+", r"(\d+)_c\d+", r"(\d)(\d)_c(\d)"])
 def test_a_pattern_that_gives_no_two_groups_is_an_error(tmp_path, pattern):
     with pytest.raises(UserError) as error:
         scanned(tmp_path, "22_c1.jpg", pattern=pattern)
-    assert f"the pattern {pattern!r} (config.data.pattern, or ;pattern=" in str(error.value)
+    assert f"the pattern '{pattern}' (config.data.pattern, or ;pattern=" in str(error.value)
 
 
 @pytest.mark.parametrize("names", [(), ("-1_c1_0.jpg",), ("readme.txt",)])

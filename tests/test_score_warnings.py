@@ -58,6 +58,19 @@ def test_warnings_of_people_in_folders(settings, tmp_path, caplog, cameras, each
     )
 
 
+def test_without_cameras_none_is_counted_and_nobody_is_seen_by_one_alone(
+    settings, tmp_path, caplog
+):
+    caplog.set_level("INFO", "data")
+    chosen = replace(settings, root=str(lay_out(tmp_path, ("a", "b"), "01")))
+    load_dataset(chosen, (), Sampling(2, 2, seed=0))
+    assert "mine query: 3 identities, 3 images, no cameras\n" in caplog.text
+    report = verify(chosen, (), Sampling(2, 2, seed=0))
+    assert report["datasets"][0]["one_camera"] == {"train": [], "test": []}
+    row = next(line for line in as_text(report).splitlines() if line.startswith("gallery "))
+    assert row.split() == ["gallery", "-", "3", "-", "9", "-", "-"]
+
+
 def test_training_images_of_one_camera_are_warned_of(settings, market, caplog, write_image):
     for path in (market / "bounding_box_train").glob("*_c3_*"):
         path.rename(path.with_name(path.name.replace("_c3_", "_c1_9")))

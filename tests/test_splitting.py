@@ -124,7 +124,7 @@ def test_a_person_with_one_picture_is_a_distractor(cameras):
 @pytest.mark.parametrize(
     ("people", "share", "told"),
     [
-        (3, 0.5, "3 identities, of which 3 have two images or more"),
+        (3, 0.5, r"3 identities \(1, 2, 3\), of which 3 have two images or more"),
         (10, 0.1, "9 are left to train on, 1 to test on, and both need 2"),
         (10, 0.9, "1 are left to train on, 9 to test on"),
     ],
@@ -146,7 +146,7 @@ def test_the_rule_is_one_sentence_with_seed_cameras_and_counts():
     splits = split(pictures(4), seed=7)
     assert rule_of(splits, 7, cameras=True) == (
         "split by identity with seed 7 (with cameras, a query is compared with images of other "
-        "cameras): train 24 images of 2 identities, query 6 images of 2 identities, gallery 18 "
-        "images of 2 identities"
+        "cameras): train 24 files of 2 identities, query 6 files of 2 identities, gallery 18 files "
+        "of 2 identities"
     )
     assert "(without cameras, " in rule_of(splits, 7, cameras=False)

@@ -122,6 +122,8 @@ def test_mistakes_are_told(tmp_path, capsys, monkeypatch):
     folder = by_name(tmp_path)
     gone = tmp_path / "gone" / "a.csv"
     assert f"{gone} cannot be written" in mistake(capsys, monkeypatch, folder, f"--table={gone}")
+    told = mistake(capsys, monkeypatch, tmp_path / "none")
+    assert "none does not exist; give the folder of your pictures" in told
     assert "between 0 and 1" in mistake(capsys, monkeypatch, folder, "--test_share=1")
     assert "'x'" in mistake(capsys, monkeypatch, folder, "--pattern=x")
     assert "mixture" in mistake(capsys, monkeypatch, layouts.lay_out(folder, "more/1.bmp"))

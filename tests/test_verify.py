@@ -112,7 +112,11 @@ def test_unreadable_files_are_a_problem_and_are_listed(settings, market):
     (market / "query" / "20_c1_7.jpg").write_bytes(b"")
     report = verify(settings, ())
     assert report["datasets"][0]["unreadable"] == {"query/20_c1_7.jpg": "zero bytes"}
-    assert report["problems"] == ["market: 1 unreadable files"]
+    assert report["problems"] == [
+        "1 images of market cannot be used: query/20_c1_7.jpg (zero bytes). Mend or remove them, "
+        "or leave them out by config.data.on_bad_image = 'skip'"
+    ]
+    assert verify(replace(settings, on_bad_image="skip"), ())["problems"] == []
     assert "  query/20_c1_7.jpg: zero bytes" in as_text(report)
 
 

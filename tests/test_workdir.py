@@ -215,6 +215,14 @@ def test_a_training_whose_data_nothing_tells_does_not_go_on(tmp_path, content, t
         check_data(tmp_path, trained_on(market="f0"))
 
 
+def test_what_is_said_of_data_beside_their_fingerprint_may_change(tmp_path):
+    """Another version may say it in other words."""
+    record_data(tmp_path, trained_on(market="f0"), ())
+    now = trained_on(market="f0")
+    now["datasets"]["market"]["split"] = "said otherwise"
+    check_data(tmp_path, now)
+
+
 def test_a_held_folder_is_refused_with_its_holder(tmp_path):
     told = f"in use by process {os.getpid()} on host {socket.gethostname()}"
     with held(tmp_path):

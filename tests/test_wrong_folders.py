@@ -120,5 +120,12 @@ def test_published_counts_are_of_variants_that_there_are(name):
     assert set(BUILDERS[name].PUBLISHED) <= set(BUILDERS[name].VARIANTS)
 
 
+@pytest.mark.parametrize("name", ["market1501", "occluded_reid", "msmt17", "reid_folder"])
+def test_a_root_that_does_not_exist_is_an_error_that_says_where_it_is_given(tmp_path, name):
+    error = error_of(name, tmp_path / "none")
+    assert f"{tmp_path / 'none'}" in error and "does not exist; give its place by " in error
+    assert "--config.data.root" in error and "config.json" in error
+
+
 def test_no_root_is_an_error(tmp_path):
     assert "config.data.root is empty" in error_of("market1501", "")

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from data.builder import SPLITS
-from data.dataset_spec import DatasetSpec
+from data.dataset_spec import WHERE_ROOT, DatasetSpec
 from data.labels import shown
 from data.listing import Picture
 from data.own_pictures import TEST, Arranged, OwnBuilder
@@ -50,6 +50,8 @@ class ReidCsv(OwnBuilder):
         table = spec.folder
         if table.is_dir():
             raise UserError(_folder_told(table))
+        if not table.exists():
+            raise UserError(f"{table} does not exist; {WHERE_ROOT}")
         rows = list(read_table(table, NEEDED, OPTIONAL))
         known = {column for column in OPTIONAL if any(row[column] for _, row in rows)}
         pictures: list[Picture] = []

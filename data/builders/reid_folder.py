@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from data.dataset_spec import DEFAULT_PATTERN, WHERE_PATTERN, DatasetSpec
+from data.dataset_spec import DEFAULT_PATTERN, WHERE_PATTERN, WHERE_ROOT, DatasetSpec
 from data.file_names import NamePattern, camera_words
 from data.labels import is_junk, plain
 from data.listing import (
@@ -18,8 +18,9 @@ from data.listing import (
     read_names,
     visible_images,
 )
-from data.own_pictures import OwnBuilder
-from dpeformer_jax.base.errors import UserError
+from data.own_pictures import Arranged, OwnBuilder
+from data.splitting import TooFewPeople
+from dpeformer_jax.base.errors import UserError, some
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,7 @@ ADVICE = (
     "Put the pictures of each person into a folder of their own (FOLDER/anna/1.jpg); or put all "
     f"into FOLDER, with identity and camera in their names, which the pattern ({WHERE_PATTERN}) "
     "reads; or use Market-1501's layout (bounding_box_train, query, bounding_box_test); or list "
-    "them in a table, which config.data.builder=reid_csv reads (`python -m data.table FOLDER` "
-    "writes one of any of these folders)"
+    "them in a table, which config.data.builder=reid_csv reads"
 )
 
 
@@ -78,11 +78,20 @@ class ReidFolder(OwnBuilder):
         flat = image_files(root)
         return _of_names(flat, root, spec.pattern) if flat else _of_people(root, spec.pattern)
 
+    @classmethod
+    def arranged(cls, spec: DatasetSpec) -> Arranged:
+        try:
+            return super().arranged(spec)
+        except TooFewPeople as error:
+            root = spec.folder
+            taken = "" if image_files(root) else f". Each folder in {root} was taken for a person"
+            raise TooFewPeople(f"{error}{taken}{_tables_told(root)}") from error
+
 
 def _check_folder(root: Path) -> None:
     if root.is_dir():
         return
-    told = "does not exist"
+    told = f"does not exist; {WHERE_ROOT}"
     if root.is_file():
         told = "is a file; a table is read by config.data.builder=reid_csv"
     elif root.is_symlink():
@@ -106,12 +115,42 @@ def _check_layout(root: Path) -> None:
     levels = ("*", "*/*", "*/*/*")
     flat, of_people, too_deep = (next(visible_images(root, level), None) for level in levels)
     if too_deep:
-        hint = "" if flat or of_people else f": is {too_deep.parents[1]} the folder to give?"
-        raise UserError(f"{too_deep} lies too deep in {root}{hint or '.'} {ADVICE}")
+        told = f"{too_deep} lies one level too deep in {root}"
+        hint = _deep_hint(too_deep, root, others=bool(flat or of_people))
+        raise UserError(f"{told}{hint} {_advice(root)}")
     if flat and of_people:
-        raise UserError(f"{root} is a mixture: {flat} is in it, {of_people} in a folder. {ADVICE}")
+        told = f"{root} is a mixture: {flat} is in it, {of_people} in a folder"
+        raise UserError(f"{told}. {_advice(root)}")
     if not flat and not of_people:
-        raise UserError(f"{root} holds no image ({', '.join(SUFFIXES)}). {ADVICE}")
+        raise UserError(f"{root} holds no image ({', '.join(SUFFIXES)}). {_advice(root)}")
+
+
+def _deep_hint(picture: Path, root: Path, others: bool) -> str:
+    """Says what to do with a picture in a folder of a folder; others: whether some lie higher."""
+    upper, lower = picture.parents[1], picture.parent
+    if not others and {path.parents[1] for path in visible_images(root, "*/*/*")} == {upper}:
+        return f": is {upper} the folder to give?"
+    moved = upper / f"{lower.name}_{picture.name}"
+    return (
+        f", whose folders are people and hold no folders. If {upper.name} is a person, rename the "
+        f"picture to {moved}; if {lower.name} is one, move that folder to {root}."
+    )
+
+
+def _advice(root: Path) -> str:
+    return f"{ADVICE}{_tables_told(root)}"
+
+
+def _tables_told(root: Path) -> str:
+    """Names the tables in a folder, which may be what the user means; "" where there is none."""
+    tables = sorted(root.glob("*.csv"))
+    if not tables:
+        return ""
+    names = some([table.name for table in tables], 3)
+    return (
+        f". {root} holds {names}: to read a table, give config.data.builder=reid_csv and "
+        f"config.data.root={tables[0]}"
+    )
 
 
 def _of_names(files: list[Path], root: Path, pattern: str) -> list[Picture]:
@@ -119,8 +158,11 @@ def _of_names(files: list[Path], root: Path, pattern: str) -> list[Picture]:
     try:
         return read_names(files, root, NamePattern(pattern))
     except UserError as error:
+        if pattern != DEFAULT_PATTERN:
+            raise
+        # The user has chosen no pattern, and may mean another layout.
         one = f"If all of {root} shows one person, give {root.parent}"
-        raise UserError(f"{error}. {one}. {ADVICE}") from error
+        raise UserError(f"{error}. {one}. {_advice(root)}") from error
 
 
 def _of_people(root: Path, pattern: str) -> list[Picture]:
@@ -153,9 +195,7 @@ def _cameras(files: list[Path], pattern: str) -> list[str]:
     if all(read):
         return [labels.camera for labels in read]
     if pattern != DEFAULT_PATTERN:
-        unread = files[read.index(None)]
-        told = f"the pattern {pattern!r} ({WHERE_PATTERN}) does not fit the name of {unread}"
-        raise UserError(told)
+        raise names.misfit(files[read.index(None)])
     words = camera_words(files)
     if any(words) and not all(words):
         log.warning(

@@ -154,7 +154,9 @@ def check_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
 def _contents(trained_on: Mapping[str, Any]) -> dict[str, Any]:
     """Returns what a training follows from: each data set by its place, and the cut-outs."""
     datasets = trained_on.get("datasets", {}).values()
-    numbered = {f"data set {place}": told for place, told in enumerate(datasets, start=1)}
+    numbered = {
+        f"data set {place}": told["fingerprint"] for place, told in enumerate(datasets, start=1)
+    }
     bank = str(trained_on.get("occluders", ""))
     return numbered | {"occluders": bank.rpartition("fingerprint ")[2]}
 
