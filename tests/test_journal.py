@@ -88,6 +88,7 @@ def test_of_skipped_steps_only_the_number_is_told(tmp_path, caplog):
     assert "no loss, 2 steps skipped" in caplog.text
 
 
+@pytest.mark.slow
 def test_what_writes_events_is_loaded_with_the_first_line(tmp_path):
     program = """
 import sys

@@ -95,7 +95,7 @@ def test_one_trace_of_each_function(run):
     assert experiment.features._forward._cache_size() == 1
 
 
-@pytest.mark.parametrize("start", [4, 5])
+@pytest.mark.parametrize("start", [4, pytest.param(5, marks=pytest.mark.slow)])
 def test_resumed_within_an_epoch_it_ends_bitwise_as_uninterrupted(run, tmp_path, start):
     """At step 5 also between two lines of metrics.jsonl."""
     experiment, workdir, _ = run

@@ -63,7 +63,7 @@ def slow(*values):
                 "--config.data.variant=",
                 "--config.data.root=configs",
             ],
-            ["configs holds no image", "folder of their own", "python -m data.table"],
+            ["configs holds no image", "folder of their own", "reid_csv"],
         ),
         slow(["--config.train.epochs=many"], ["config.train.epochs=many", "'many'"]),
         slow(["--confg=x"], ["confg", "Did you mean: config"]),

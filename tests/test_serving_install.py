@@ -63,6 +63,7 @@ def pictures(tmp_path, write_image):
     return [write_image(tmp_path / f"{i}.jpg") for i in range(3)]
 
 
+@pytest.mark.slow
 def test_features_need_no_package_of_the_training_and_print_nothing(checkpoint, pictures, tmp_path):
     found = extracted(sys.executable, checkpoint, pictures, tmp_path, ROOT)
     expected = Extractor.load(checkpoint, batch_size=2)(pictures)["concat"]
