@@ -19,7 +19,7 @@ from data.dataset import load_dataset
 from data.occluders import load_cutouts
 from data.verify import as_text, verify
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.base.interfaces import TestSet
+from dpeformer_jax.base.interfaces import OccluderBank, TestSet
 from dpeformer_jax.checkpoint.weights import (
     CHECKPOINTS,
     Weights,
@@ -59,11 +59,8 @@ def run_training(config: ConfigDict, workdir: Path) -> None:
         raise UserError("config.model.sie = True needs cameras, and a training set tells none")
     warn_of_trained_pictures(dataset.tests, set(dataset.train.digests))
     experiment = unpack.experiment_of(config, dataset.num_classes, dataset.train.camera_names)
-    bank, trained_on = None, {"datasets": dataset.provenance}
-    if config.views.occlusion == "roa":
-        bank, origin = load_cutouts(config.views.occluders, tuple(config.data.image_size))
-        trained_on["occluders"] = f"{len(bank.images):,} cut-outs {origin}"
-        LOG.info("occluders: %s", trained_on["occluders"])
+    bank, origin = cutouts_of(config)
+    trained_on = {"datasets": dataset.provenance} | origin
 
     def score(variables: Any, step: int, name: str) -> None:
         from dpeformer_jax.training.events import write_scores  # takes a second to load
@@ -82,6 +79,16 @@ def run_training(config: ConfigDict, workdir: Path) -> None:
         write_config(workdir, config)
         train(experiment, workdir, dataset.train, bank, trained_on, score)
     tell_next(f"{workdir} holds {CHECKPOINTS}/, metrics.jsonl, eval.json", "eval", workdir)
+
+
+def cutouts_of(config: ConfigDict) -> tuple[OccluderBank | None, dict[str, str]]:
+    """Loads the cut-outs, if the occluded view needs some, and says where they are from."""
+    if config.views.occlusion != "roa":
+        return None, {}
+    bank, origin = load_cutouts(config.views.occluders, tuple(config.data.image_size))
+    told = f"{len(bank.images):,} cut-outs {origin}"
+    LOG.info("occluders: %s", told)
+    return bank, {"occluders": told}
 
 
 def run_evaluation(config: ConfigDict, workdir: Path, checkpoint: str | None) -> None:

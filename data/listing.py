@@ -132,10 +132,16 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def visible_images(folder: Path, pattern: str) -> Iterator[Path]:
-    """Yields the image files of a glob pattern in a folder, without those in hidden folders."""
-    for path in filter(_is_image, folder.glob(pattern)):
-        if not any(part.startswith(".") for part in path.relative_to(folder).parts):
-            yield path
+    """Yields the image files of a glob pattern in a folder, without those in hidden folders.
+
+    Raises UserError where a folder vanishes meanwhile, as those of /proc do.
+    """
+    try:
+        for path in filter(_is_image, folder.glob(pattern)):
+            if not any(part.startswith(".") for part in path.relative_to(folder).parts):
+                yield path
+    except OSError as error:
+        raise UserError(f"{folder} cannot be read: {error}") from error
 
 
 def images_of_people(folder: Path) -> list[Path]:

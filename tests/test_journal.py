@@ -59,6 +59,11 @@ def test_the_rate_leaves_out_the_first_step_which_compiles(tmp_path, caplog, mon
     assert " 8 images/s" in caplog.messages[0]
 
 
+def test_a_training_of_one_step_tells_its_rate(tmp_path, caplog):
+    write_steps(tmp_path, 0, 1, total=1)
+    assert caplog.messages[0].endswith("0.0 min left")
+
+
 def test_log_lines_tell_rate_and_time_left_where_there_is_no_terminal(tmp_path, caplog):
     write_steps(tmp_path, 0, 4)
     line = caplog.messages[0]

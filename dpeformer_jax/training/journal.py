@@ -58,13 +58,13 @@ class Journal:
         self._taken += not skipped
         self._timed += 1
         self._bar.update()
-        if step == self._first + 1 and step % self._log_every:
-            self._restart_clock()  # the first step waits for its compilation
         if step % self._log_every == 0 or step == self._total:
             if is_first():
                 self._write(step, epoch, lr)
             self._sums, self._taken = {}, 0
             self._restart_clock()
+        elif step == self._first + 1:
+            self._restart_clock()  # the first step waited for its compilation
 
     def __enter__(self) -> "Journal":
         return self
