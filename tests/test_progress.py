@@ -1,15 +1,13 @@
 """Progress on terminals, pseudo-terminals without columns, and pipes: real processes."""
 
-import fcntl
 import os
 import pty
-import struct
 import subprocess
 import sys
-import termios
 from pathlib import Path
 
 import pytest
+from terminals import set_size, shown_on
 
 from dpeformer_jax.base.progress import as_rate
 
@@ -33,17 +31,10 @@ def program(title="decoding", seconds=30):
 def told_on_terminal(columns, **settings):
     """Returns what the program writes to a terminal of so many columns."""
     ours, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("4H", 24 if columns else 0, columns, 0, 0))
+    set_size(its, 24 if columns else 0, columns)
     with subprocess.Popen(program(**settings), cwd=ROOT, stdin=its, stderr=its):
         os.close(its)
-        told = b""
-        while True:
-            try:
-                told += os.read(ours, 4096)
-            except OSError:  # Linux's way to say that the other end is closed
-                break
-    os.close(ours)
-    return told.decode().replace("\r\n", "\n")
+        return shown_on(ours).replace("\r\n", "\n")
 
 
 def test_a_terminal_gets_a_bar():
