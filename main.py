@@ -72,8 +72,8 @@ def check_flags() -> None:
         raise UserError(f"--mode={mode} needs --workdir=DIR, for what it writes")
     if CONFIG.value is None and mode != "compare":
         raise UserError(
-            f"--mode={mode} needs --config=FILE, for example configs/quickstart.py; only a "
-            f"--workdir that holds a config.json needs none, and {WORKDIR.value} does not"
+            f"--mode={mode} needs --config=FILE, for example configs/quickstart.py; only with a "
+            "--workdir that holds a config.json it does not"
         )
 
 

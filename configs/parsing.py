@@ -68,7 +68,7 @@ def adopt(config: ConfigDict, stored: dict[str, Any], spec: NetworkSpec) -> None
 
 
 def _check_fields(arguments: list[str]) -> None:
-    """Raises UserError for a --config.NAME that is no field, and for a field without --config."""
+    """Raises UserError for a --config.NAME that is no field, and for a field without "config."."""
     names = [field.name for field in FIELDS]
     sections = {name.partition(".")[0] for name in names if "." in name}
     known = [f"config.{name}" for name in [*sections, *names]]

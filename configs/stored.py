@@ -1,6 +1,6 @@
 """The config of a workdir: python main.py --config=WORKDIR/config.json --workdir=OTHER
 
-configs/parsing.py comes here for a --config that ends in .json, and for a workdir without --config.
+configs/finding.py comes here for a --config that ends in .json, and for a workdir without --config.
 """
 
 from pathlib import Path

@@ -143,7 +143,7 @@ class OpenedDataset:
         images = Counter(item.identity for item in listed)
         left = Counter(self.splits["train"].identities.tolist())
         alone = sorted(who for who, number in left.items() if number == 1 < images[who])
-        if len(alone) < len(left):
+        if 0 < len(alone) < len(left):
             self.splits["train"] = Records(builder, "train", without=alone)
             self.left_out = shown(alone, self.names.identities)
 

@@ -1,6 +1,6 @@
 """Compares the scores of two workdirs, A and B."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,8 +84,8 @@ def _unlike(a: ScoredRun, b: ScoredRun) -> Iterator[str]:
         of_a, of_b = (of.get(name, "not recorded") for of in settings)
         if of_a != of_b:
             yield f"A and B are scored differently: {name} is {of_a} in A and {of_b} in B"
-    if list(a.trained_on.values()) != list(b.trained_on.values()):
-        of_a, of_b = (_listed(run.trained_on) for run in (a, b))
+    if a.origin.fingerprints != b.origin.fingerprints:
+        of_a, of_b = (str(run.origin) or "what its report does not say" for run in (a, b))
         yield f"A and B are trained on different data: A on {of_a}; B on {of_b}"
 
 
@@ -102,11 +102,6 @@ def _without_rows(a: ScoredRun, b: ScoredRun) -> Iterator[str]:
 
 def _same_pictures(name: str, a: ScoredRun, b: ScoredRun) -> bool:
     return a.datasets[name].get("fingerprint") == b.datasets[name].get("fingerprint")
-
-
-def _listed(fingerprints: Mapping[str, str]) -> str:
-    listed = [f"{name} ({fingerprint[:8]})" for name, fingerprint in fingerprints.items()]
-    return ", ".join(listed) or "what its report does not say"
 
 
 def _common(first: Iterable[str], second: Iterable[str]) -> list[str]:

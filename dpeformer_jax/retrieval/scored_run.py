@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.checkpoint.origin import Origin
 from dpeformer_jax.checkpoint.weights import workdir_of
 from dpeformer_jax.retrieval.per_query import read_rows
 
@@ -64,12 +65,9 @@ class ScoredRun:
         return f"score it: python main.py --mode=eval --workdir={shlex.quote(str(self.workdir))}"
 
     @property
-    def trained_on(self) -> dict[str, str]:
-        """Returns the fingerprints of the training's data sets and cut-outs, by their names."""
-        told = self.report.get("trained_on", {})
-        prints = {name: of["fingerprint"] for name, of in told.get("datasets", {}).items()}
-        cutouts, _, fingerprint = told.get("occluders", "").rpartition(", fingerprint ")
-        return prints | ({cutouts: fingerprint} if cutouts else {})
+    def origin(self) -> Origin:
+        """Returns what the training began with."""
+        return Origin.of(self.report.get("trained_on", {}))
 
     def features(self, name: str) -> list[str]:
         """Lists the features that are scored on a data set."""

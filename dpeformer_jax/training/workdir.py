@@ -18,6 +18,7 @@ import filelock
 
 from dpeformer_jax.base.atomic_write import write_text
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.checkpoint.origin import Origin
 from dpeformer_jax.runtime.processes import agreed, is_first, write_once
 
 LOCK, HOLDER = "lock", "holder.json"
@@ -125,8 +126,7 @@ def recorded_pictures(workdir: Path) -> set[bytes]:
 
 def recorded_names(workdir: Path) -> dict[str, str]:
     """Returns the name that each data set of the training had then, by its fingerprint."""
-    datasets = recorded_data(workdir).get("datasets", {})
-    return {told["fingerprint"]: name for name, told in datasets.items()}
+    return {fingerprint: name for name, fingerprint in Origin.of(recorded_data(workdir)).datasets}
 
 
 def check_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
@@ -134,36 +134,27 @@ def check_data(workdir: Path, trained_on: Mapping[str, Any]) -> None:
 
     Folders may have moved and changed their names; the fingerprints decide.
     """
-    recorded = recorded_data(workdir)
+    began, now = Origin.of(recorded_data(workdir)), Origin.of(trained_on)
     if not (workdir / DATA).exists():
         raise UserError(
             f"{workdir / DATA} is missing, so nothing says which images the training began with. "
             "Bring it back, or choose another --workdir, which may start from these weights by "
             f"--config.init.checkpoint={workdir}"
         )
-    old, new = _contents(recorded), _contents(trained_on)
+    old, new = _contents(began), _contents(now)
     changed = [name for name in sorted(old.keys() | new.keys()) if old.get(name) != new.get(name)]
     if changed:
         raise UserError(
             f"{workdir / DATA}: the data have changed since the training began: "
-            f"{', '.join(changed)}; it began with {_told(recorded)}, and here is "
-            f"{_told(trained_on)}. Choose another --workdir, or bring back the old files"
+            f"{', '.join(changed)}; it began with {str(began) or 'no data'}, and here is "
+            f"{str(now) or 'no data'}. Choose another --workdir, or bring back the old files"
         )
 
 
-def _contents(trained_on: Mapping[str, Any]) -> dict[str, Any]:
+def _contents(origin: Origin) -> dict[str, str]:
     """Returns what a training follows from: each data set by its place, and the cut-outs."""
-    datasets = trained_on.get("datasets", {}).values()
-    numbered = {
-        f"data set {place}": told["fingerprint"] for place, told in enumerate(datasets, start=1)
-    }
-    bank = str(trained_on.get("occluders", ""))
-    return numbered | {"occluders": bank.rpartition("fingerprint ")[2]}
-
-
-def _told(trained_on: Mapping[str, Any]) -> str:
-    """Names the data sets and cut-outs of a training with the heads of their fingerprints."""
-    datasets = trained_on.get("datasets", {}).items()
-    named = [f"{name} ({told['fingerprint'][:8]})" for name, told in datasets]
-    bank, _, fingerprint = str(trained_on.get("occluders", "")).rpartition(", fingerprint ")
-    return ", ".join([*named, *([f"{bank} ({fingerprint[:8]})"] if bank else [])]) or "no data"
+    datasets = enumerate(origin.datasets, start=1)
+    contents = {f"data set {place}": fingerprint for place, (_, fingerprint) in datasets}
+    if origin.cutouts:
+        contents["occluders"] = origin.cutouts[0][1]
+    return contents
