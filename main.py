@@ -8,7 +8,7 @@ try:
     from absl import app, flags
     from ml_collections import config_flags
 
-    from configs import modes, unpack
+    from configs import calibration, modes, unpack
     from configs.parsing import parse
 except ModuleNotFoundError as error:
     print(f"main.py: {error}; it needs more: pip install -e '.[train]'", file=sys.stderr)
@@ -30,10 +30,12 @@ WORKDIR = flags.DEFINE_string(
     "workdir", None, "Folder of checkpoints and records. With --mode=compare: two, A,B."
 )
 CHECKPOINT = flags.DEFINE_string(
-    "checkpoint", None, "With --mode=eval: scores this one instead of the workdir's newest."
+    "checkpoint",
+    None,
+    "With --mode=eval and --mode=calibrate: this one instead of the workdir's newest.",
 )
 MODE = flags.DEFINE_enum(
-    "mode", "train", ["train", "eval", "verify_data", "compare"], "What to do."
+    "mode", "train", ["train", "eval", "calibrate", "verify_data", "compare"], "What to do."
 )
 JSON = flags.DEFINE_boolean(
     "json", False, "With --mode=verify_data and --mode=compare: the report as JSON."
@@ -53,6 +55,9 @@ def run() -> None:
         modes.verify_data(config, JSON.value)
     elif MODE.value == "eval":
         modes.run_evaluation(config, Path(WORKDIR.value).expanduser(), CHECKPOINT.value)
+    elif MODE.value == "calibrate":
+        workdir = Path(WORKDIR.value).expanduser()
+        calibration.run_calibration(config, workdir, CHECKPOINT.value)
     else:
         modes.run_training(config, Path(WORKDIR.value).expanduser())
 
@@ -64,9 +69,10 @@ def check_flags() -> None:
         raise UserError(
             "--json is for --mode=verify_data and --mode=compare; eval.json holds the scores"
         )
-    if CHECKPOINT.value is not None and mode != "eval":
+    if CHECKPOINT.value is not None and mode not in ("eval", "calibrate"):
         raise UserError(
-            "--checkpoint is for --mode=eval; to train from weights set --config.init.checkpoint"
+            "--checkpoint is for --mode=eval and --mode=calibrate; to train from weights set "
+            "--config.init.checkpoint"
         )
     if WORKDIR.value is None and mode != "verify_data":
         raise UserError(f"--mode={mode} needs --workdir=DIR, for what it writes")

@@ -25,8 +25,14 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/performance.md"
 RESULTS = ROOT / "benchmarks/results"
 
+TINY_SCORE = "--queries 60 --gallery 300 --width 64 --identities 10 --repeats 1"
 TINY = "--variant mu --image-size 64 32 --batch-size 8 --repeats 1"
 SMALL = "--variant nano8 --image-size 64 32 --batch-size 32"  # the quickstart's
+SCORE = [
+    "score --rerank",  # Market-1501's size, then MSMT17's
+    "score --queries 11659 --gallery 82161 --identities 3060 --repeats 1 --no-peer",
+    "score --distractors 500000 --repeats 1 --no-peer",
+]
 # Each command is a process of its own, since the memory's peak is that of a process.
 COMMANDS = {
     "quick": [
@@ -36,6 +42,7 @@ COMMANDS = {
         f"startup {TINY}",
         f"views {TINY}",
         f"dpsm {TINY}",
+        f"score {TINY_SCORE} --rerank",
     ],
     "cpu": [
         f"train_step {SMALL}",
@@ -50,6 +57,7 @@ COMMANDS = {
         "views --batch-size 8 --repeats 5",
         f"dpsm {SMALL}",
         "dpsm --batch-size 8 --repeats 5",
+        *SCORE,
     ],
     "accelerator": [
         "train_step --batch-size 64",
@@ -61,6 +69,7 @@ COMMANDS = {
         "startup --dtype bfloat16 --repeats 3",
         "views --dtype float32 bfloat16",
         "dpsm --dtype float32 bfloat16",
+        *SCORE,
     ],
 }
 COMMANDS["tpu"] = COMMANDS["accelerator"]

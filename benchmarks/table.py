@@ -39,10 +39,19 @@ def row(line: Line) -> str:
 
 def setting(config: Mapping[str, Any]) -> str:
     """Returns a setting in few words, without the default attention."""
+    if "variant" not in config:
+        return without_network(config)
     words = [config["variant"], "{} x {}".format(*config["image_size"])]
     words += [f"batch {config['batch_size']}", config["dtype"]]
     words += [config["attention"]] if config["attention"] != "xla" else []
     return ", ".join([*words, *filter(None, [config.get("start")])])
+
+
+def without_network(config: Mapping[str, Any]) -> str:
+    """Returns in few words what features are scored."""
+    gallery = config["gallery"] + config["distractors"]
+    words = [f"{config['queries']:,} x {gallery:,} images", f"{config['width']:,} numbers"]
+    return ", ".join([*words, config["storage"]])
 
 
 def number(value: float) -> str:

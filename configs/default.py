@@ -17,6 +17,7 @@ from data.dataset_spec import DEFAULT_PATTERN
 
 VARIANTS = ("b16", "b32", "l16", "l32", "s16", "s32", "ti16", "nano8", "mu")
 CACHES = ("auto", "memory", "file", "device", "none")
+PRESETS = ("", "20-6", "50-15")
 OCCLUSIONS = ("roa", "erasing", "rectangle", "person")
 
 # When a run goes on, `free` fields may change, and those that `grow` may be raised. A new field's
@@ -40,6 +41,8 @@ FIELDS = (
     # Where reid_folder and reid_csv divide people into training and test themselves.
     Field("data.split_seed", 0, "which people are tested", low=0),
     Field("data.test_share", 0.5, "of the people, who are tested", low=0.01, high=0.99),
+    # Chosen as those who are tested; --mode=calibrate finds its thresholds on them.
+    Field("data.held_out", 0.0, "of the training identities, not trained on", low=0, high=0.9),
     Field("data.allow_other_counts", False, "go on with other than published counts", free=True),
     Field("data.data_dir", "", "folder of prepared data sets; '' is TFDS's choice", free=True),
     Field("data.on_bad_image", "error", "for a damaged file", choices=("error", "skip")),
@@ -105,11 +108,26 @@ FIELDS = (
     Field("eval.datasets", (), "test sets, as in data.joined; (): data.builder's own", free=True),
     Field("eval.batch_size", 128, "images a batch over all devices", low=1, free=True),
     Field("eval.flip", False, "average the features of each image and its mirror image", free=True),
+    # "euclidean" takes features as they are, "cosine" at length 1.
+    Field("eval.metric", "cosine", "of features", choices=("cosine", "euclidean"), free=True),
+    Field("eval.camera_rule", True, "images of the query's camera do not count", free=True),
+    Field("eval.drop_duplicates", False, "of query pictures in the gallery", free=True),
+    Field("eval.single_shot", 0, "draws of a gallery of one image a person", low=0, free=True),
+    # Alpha query expansion (arXiv 1711.02512).
+    Field("eval.expand", 0, "nearest images that join a query; 0: none", low=0, free=True),
+    Field("eval.expand_alpha", 3.0, "power of their similarity", low=0, free=True),
+    # "float16" halves the memory of gallery features and rounds them (docs/scoring.md).
+    Field("eval.storage", "float32", "of the gallery", choices=("float32", "float16"), free=True),
+    Field("eval.memory_mb", 32, "that blocks of distances take", low=1, free=True),
     # k-reciprocal re-ranking (arXiv 1701.08398).
     Field("eval.rerank", False, "also score after re-ranking", free=True),
+    Field("eval.rerank_preset", "", "re-rank with k1-k2", choices=PRESETS, free=True),
     Field("eval.rerank_k1", 20, "neighbours that may encode an image", low=1, free=True),
     Field("eval.rerank_k2", 6, "nearest images whose encodings are averaged", low=1, free=True),
     Field("eval.rerank_weight", 0.3, "share of the original distance", low=0, high=1, free=True),
+    # Thresholds of --mode=calibrate (docs/calibration.md).
+    Field("calibrate.dataset", "", "as in eval.datasets; '': people of data.held_out", free=True),
+    Field("calibrate.far", (1e-2, 1e-3, 1e-4), "the false-accept rates to choose for", free=True),
 )
 # Fields of earlier versions under their present names.
 RENAMED = {"views.second": "views.occlusion", "loss.occluded_memory": "loss.memory_occluded"}

@@ -68,7 +68,7 @@ def run_training(config: ConfigDict, workdir: Path) -> None:
         source = {"trained_on": recorded_data(workdir)} if step else {}
         found = evaluate(
             *(experiment.features, variables, experiment.spec, dataset.tests),
-            *(unpack.rerank_of(config), source | {"step": step}),
+            *(unpack.scoring_of(config), source | {"step": step}),
         )
         tell(workdir / name, found)
         write_scores(workdir, found.report)
@@ -111,7 +111,7 @@ def run_evaluation(config: ConfigDict, workdir: Path, checkpoint: str | None) ->
     features = unpack.feature_pass_of(config, spec)
     variables = jax.device_put(weights.variables, replicated(data_mesh()))
     heading = source | {"step": weights.step}
-    found = evaluate(features, variables, spec, dataset.tests, unpack.rerank_of(config), heading)
+    found = evaluate(features, variables, spec, dataset.tests, unpack.scoring_of(config), heading)
     if trained_in != workdir:
         write_config(workdir, config)
     tell(workdir / "eval.json", found)

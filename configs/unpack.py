@@ -1,5 +1,6 @@
 """Turns a config into the plain settings that each room takes; no other file reads a config."""
 
+import dataclasses
 from typing import Any
 
 from ml_collections import ConfigDict
@@ -9,6 +10,9 @@ from data.pipeline import Sampling
 from dpeformer_jax.features import FeaturePass
 from dpeformer_jax.model.families import build_network, outputs_of
 from dpeformer_jax.model.spec import NetworkSpec
+from dpeformer_jax.retrieval.calibrate import CalibrateSettings
+from dpeformer_jax.retrieval.rerank import PRESETS
+from dpeformer_jax.retrieval.scoring import Scoring
 from dpeformer_jax.runtime.devices import data_mesh
 from dpeformer_jax.runtime.processes import Distributed
 from dpeformer_jax.training.experiment import Experiment, TrainSettings, ViewSettings
@@ -42,8 +46,20 @@ def views_of(config: ConfigDict) -> ViewSettings:
     return ViewSettings(**config.views)
 
 
-def rerank_of(config: ConfigDict) -> dict[str, float] | None:
-    """Returns the settings of the re-ranking that scores are also given for, or None."""
+def calibrate_of(config: ConfigDict) -> CalibrateSettings:
+    """Returns what thresholds are found on, and for which false-accept rates."""
+    return CalibrateSettings(**config.calibrate)
+
+
+def scoring_of(config: ConfigDict) -> Scoring:
+    """Returns how features are compared, and what is reported."""
+    names = [field.name for field in dataclasses.fields(Scoring) if field.name != "rerank"]
+    return Scoring(rerank=_rerank_of(config), **{name: config.eval[name] for name in names})
+
+
+def _rerank_of(config: ConfigDict) -> dict[str, float] | None:
+    if config.eval.rerank_preset:
+        return PRESETS[config.eval.rerank_preset]
     if not config.eval.rerank:
         return None
     return {name: config.eval[f"rerank_{name}"] for name in ("k1", "k2", "weight")}

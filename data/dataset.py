@@ -13,7 +13,7 @@ from data.builder import prepared_folder
 from data.catalog import builder_of
 from data.dataset_spec import PATTERN, DatasetSpec, DataSettings, parse_spec
 from data.labels import NO_NAMES, Names, Texts, shown
-from data.opened_dataset import OpenedDataset
+from data.opened_dataset import HELD_OUT, OpenedDataset
 from data.pipeline import Cameras, Loading, Sampling, Split, TrainingSplit, fits_in_memory
 from data.records import Records, cameras_of
 from data.score_warnings import scoring_warnings, training_warnings
@@ -40,15 +40,15 @@ class Dataset(NamedTuple):
 
 
 class JoinedRecords:
-    """The training splits of several data sets as one: see `data.records.Records`.
+    """A split of several data sets as one: see `data.records.Records`.
 
     Identities and cameras are numbered anew, set after set, so that no two sets share a number.
 
     people: what messages say for the identities.
     """
 
-    def __init__(self, sets: Sequence[OpenedDataset], cameras: np.ndarray):
-        self._parts = [opened.splits["train"] for opened in sets]
+    def __init__(self, sets: Sequence[OpenedDataset], cameras: np.ndarray, split: str = "train"):
+        self._parts = [opened.splits[split] for opened in sets]
         self._starts = np.cumsum([0, *map(len, self._parts)])
         self.cameras = cameras
         identities, people = [], []
@@ -58,7 +58,7 @@ class JoinedRecords:
             people += [f"{opened.title}/{who}" for who in shown(unique, opened.names.identities)]
         self.people = dict(enumerate(people))
         self.identities = np.concatenate(identities)
-        self.paths = [f"{s.title}/{path}" for s in sets for path in s.splits["train"].paths]
+        self.paths = [f"{s.title}/{path}" for s in sets for path in s.splits[split].paths]
         self.digests = [digest for part in self._parts for digest in part.digests]
 
     def __len__(self) -> int:
@@ -75,7 +75,7 @@ def specs_of(settings: DataSettings, tests: Sequence[str]) -> tuple[Specs, Specs
     own = DatasetSpec.of(settings)
     training = [own, *(parse_spec(text, "config.data.joined", own) for text in settings.joined)]
     testing = [parse_spec(text, "config.eval.datasets", own) for text in tests] or [own]
-    training, testing = ([_spelled_out(s) for s in specs] for specs in (training, testing))
+    training, testing = ([spelled_out(s) for s in specs] for specs in (training, testing))
     for field, specs in (("data.joined", training), ("eval.datasets", testing)):
         for spec in specs:
             if specs.count(spec) > 1:
@@ -103,9 +103,11 @@ def load_dataset(
     training, testing = specs_of(settings, tests)
     trained = [] if sampling is None else training
     sets = {spec: open_set(spec, settings) for spec in dict.fromkeys([*trained, *testing])}
-    names = _camera_sets(training, testing)
-    names |= _recognised(sets, known, names)
-    loading = _loading(settings, sum(len(r) for s in sets.values() for r in s.splits.values()))
+    for spec in trained:
+        hold_out(sets[spec], settings.held_out)
+    names = camera_sets(training, testing)
+    names |= recognised(sets, known, names)
+    loading = loading_of(settings, sum(len(r) for s in sets.values() for r in s.splits.values()))
     train = None
     if sampling is not None:
         # The devices get the training set from memory.
@@ -118,7 +120,7 @@ def load_dataset(
         [_test(title, sets[spec], names[spec], loading) for title, spec in titles],
         num_classes=1 if train is None else int(train.labels.max()) + 1,
         cameras_known=all(sets[spec].cameras_known for spec in trained),
-        provenance={names[spec]: sets[spec].provenance for spec in trained},
+        provenance={names[spec]: sets[spec].training_provenance for spec in trained},
     )
 
 
@@ -133,6 +135,20 @@ def open_set(spec: DatasetSpec, settings: DataSettings) -> OpenedDataset:
             f"{opened.title}: {len(both)} identities are in training and in test: {some(both)}"
         )
     return opened
+
+
+def hold_out(opened: OpenedDataset, share: float) -> None:
+    """Keeps a share of the training identities from the training, and logs how many.
+
+    Raises UserError where too few are held out, or left.
+    """
+    opened.hold_out(share)
+    if HELD_OUT in opened.splits:
+        counts = opened.counts(HELD_OUT)
+        log.info(
+            "%s: %d of these training identities, with %d images, are held out",
+            *(opened.title, counts.identities, counts.images),
+        )
 
 
 def check_training(
@@ -176,7 +192,7 @@ def check_test(query: Records, gallery: Records, names: Names = NO_NAMES) -> Non
         )
 
 
-def _spelled_out(spec: DatasetSpec) -> DatasetSpec:
+def spelled_out(spec: DatasetSpec) -> DatasetSpec:
     """Returns the same spec for all spellings of a data set."""
     root = os.path.normpath(spec.folder) if spec.root else ""
     return dataclasses.replace(spec, variant=builder_of(spec).variant_of(spec), root=root)
@@ -191,7 +207,7 @@ def _unique_names(specs: Specs) -> list[str]:
     return names
 
 
-def _camera_sets(training: Specs, testing: Specs) -> dict[DatasetSpec, str]:
+def camera_sets(training: Specs, testing: Specs) -> dict[DatasetSpec, str]:
     """Returns the name that `camera_names` gives to each data set.
 
     A test set that is a training set too has one name, so that a network recognises its cameras.
@@ -201,7 +217,7 @@ def _camera_sets(training: Specs, testing: Specs) -> dict[DatasetSpec, str]:
     return {spec: _unique_names([*training, spec])[-1] for spec in testing} | names
 
 
-def _recognised(
+def recognised(
     sets: Mapping[DatasetSpec, OpenedDataset],
     known: Mapping[str, str],
     names: Mapping[DatasetSpec, str],
@@ -257,7 +273,8 @@ def _test(name: str, opened: OpenedDataset, camera_set: str, loading: Loading) -
     return TestSet(name, *splits, opened.provenance)
 
 
-def _loading(settings: DataSettings, images: int) -> Loading:
+def loading_of(settings: DataSettings, images: int) -> Loading:
+    """Returns how that many images are read."""
     size, cache = tuple(settings.image_size), settings.cache
     if cache in ("auto", "device"):
         cache = "memory" if fits_in_memory(images, size) else "none"

@@ -27,6 +27,7 @@ class DataSettings:
     pattern: str = DEFAULT_PATTERN
     split_seed: int = 0
     test_share: float = 0.5
+    held_out: float = 0.0
     allow_other_counts: bool = False
     data_dir: str = ""
     on_bad_image: str = "error"

@@ -13,8 +13,11 @@ from data.catalog import builder_of, published_counts
 from data.counts import count, differences, likely_cause, table
 from data.dataset_spec import DatasetSpec
 from data.labels import Names, shown
-from data.records import Records
+from data.records import Chosen, Records
+from data.splitting import held_out_identities
 from dpeformer_jax.base.errors import UserError, some
+
+HELD_OUT = "held_out"  # the split of the training identities that are not trained on
 
 
 class OpenedDataset:
@@ -67,7 +70,9 @@ class OpenedDataset:
         """Returns SHA-256 of the sorted list of splits, names, identities, cameras and contents."""
         lines = sorted(
             f"{split}\t{path}\t{identity}\t{camera}\t{digest.hex()}\n"
-            for split, records in self.splits.items()
+            for split, records in (
+                ("train" if name == HELD_OUT else name, own) for name, own in self.splits.items()
+            )
             for path, identity, camera, digest in zip(
                 records.paths, records.identities, records.cameras, records.digests, strict=True
             )
@@ -90,6 +95,14 @@ class OpenedDataset:
             told["left_out_identities"] = self.left_out
         return told
 
+    @property
+    def training_provenance(self) -> dict[str, Any]:
+        """Returns what trained_on.json says of the data."""
+        if HELD_OUT not in self.splits:
+            return self.provenance
+        held = shown(np.unique(self.splits[HELD_OUT].identities), self.names.identities)
+        return self.provenance | {"held_out_identities": held}
+
     def summary(self) -> str:
         """Lists the counts of each split, differences from the published ones and skipped files."""
         lines = [
@@ -109,7 +122,8 @@ class OpenedDataset:
     @property
     def trained_and_tested(self) -> list[int | str]:
         """Returns the identities of the training split that query or gallery show too."""
-        tested = [records.identities for split, records in self.splits.items() if split != "train"]
+        apart = ("train", HELD_OUT)
+        tested = [of.identities for split, of in self.splits.items() if split not in apart]
         if not self.one_numbering or not tested or "train" not in self.splits:
             return []
         both = np.intersect1d(self.splits["train"].identities, np.concatenate(tested))
@@ -128,6 +142,20 @@ class OpenedDataset:
                 f"{some(self._problems)}. Mend or remove them, or leave them out by "
                 "config.data.on_bad_image = 'skip'"
             )
+
+    def hold_out(self, share: float) -> None:
+        """Moves that share of the training identities into a split of its own, HELD_OUT.
+
+        The data set stays the same, and so does its fingerprint. Nothing happens where the share is
+        0 or there is no training split. Raises UserError where too few identities are left.
+        """
+        if not share or "train" not in self.splits:
+            return
+        train, texts = self.splits["train"], self.names.identities
+        held = held_out_identities(train.identities.tolist(), texts, self.spec.split_seed, share)
+        is_held = np.isin(train.identities, held)
+        self.splits["train"] = Chosen(train, np.flatnonzero(~is_held))
+        self.splits[HELD_OUT] = Chosen(train, np.flatnonzero(is_held))
 
     def counts(self, split: str) -> Counts:
         """Counts what a split holds without damaged files."""

@@ -47,6 +47,23 @@ class Records:
             yield Row(identity, camera, record["path"].decode(), digest)
 
 
+class Chosen:
+    """The images at some places [m] of a split: see `Records`."""
+
+    def __init__(self, records: Records, places: np.ndarray):
+        self._records, self._places = records, places
+        self.identities, self.cameras = records.identities[places], records.cameras[places]
+        self.paths = [records.paths[place] for place in places]
+        self.digests = [records.digests[place] for place in places]
+
+    def __len__(self) -> int:
+        return len(self.identities)
+
+    def encoded(self, index: int) -> bytes:
+        """Returns an image file."""
+        return self._records.encoded(self._places[index])
+
+
 def cameras_of(records: Records) -> dict[int, set[int]]:
     """Returns the cameras that have seen each identity; the empty set for an unknown identity."""
     cameras: dict[int, set[int]] = defaultdict(set)

@@ -31,8 +31,8 @@ def split_by_identity(
     Raises TooFewPeople where too few identities are left for training or for the test.
     """
     images = _grouped(entries, "identity")
-    trainable = [identity for identity, own in images.items() if len(own) > 1]
-    trainable.sort(key=lambda identity: _rank(seed, plain(texts.get(identity, str(identity)))))
+    several = [identity for identity, own in images.items() if len(own) > 1]
+    trainable = hashed_order(several, texts, seed)
     tested = round(test_share * len(trainable))
     trained = set(trainable[tested:])
     if min(tested, len(trained)) < FEWEST:
@@ -71,6 +71,32 @@ def split_test(entries: Sequence[Entry], seed: int, cameras: bool) -> Listing:
         "query": [entry for entry in entries if entry.name in chosen],
         "gallery": [entry for entry in entries if entry.name not in chosen],
     }
+
+
+def held_out_identities(
+    identities: Iterable[int], texts: Texts, seed: int, share: float
+) -> list[int]:
+    """Returns the training identities that are not trained on, sorted: `share` of them, rounded.
+
+    The same hash as in `split_by_identity` orders them, and the first are held out.
+
+    Raises TooFewPeople where fewer than FEWEST are held out or left to train on.
+    """
+    in_turn = hashed_order(identities, texts, seed)
+    held = round(share * len(in_turn))
+    if min(held, len(in_turn) - held) < FEWEST:
+        raise TooFewPeople(
+            f"config.data.held_out = {share} of {len(in_turn)} training identities holds out "
+            f"{held} and leaves {len(in_turn) - held} to train on, and both need {FEWEST}; change "
+            "the share"
+        )
+    return sorted(in_turn[:held])
+
+
+def hashed_order(identities: Iterable[int], texts: Texts, seed: int) -> list[int]:
+    """Returns the different identities in the order of a hash of the seed and their names."""
+    names = {identity: plain(texts.get(identity, str(identity))) for identity in identities}
+    return sorted(names, key=lambda identity: _rank(seed, names[identity]))
 
 
 def rule_of(splits: Mapping[str, Sequence[Entry]], seed: int, cameras: bool) -> str:

@@ -13,7 +13,7 @@ from data.counts import COLUMNS, table
 from data.dataset import check_test, check_training, specs_of
 from data.dataset_spec import DataSettings
 from data.labels import shown
-from data.opened_dataset import OpenedDataset
+from data.opened_dataset import HELD_OUT, OpenedDataset
 from data.pipeline import Sampling
 from data.records import Records, cameras_of
 from data.score_warnings import scoring_warnings, training_warnings
@@ -40,6 +40,8 @@ def verify(settings: DataSettings, tests: Sequence[str], sampling: Sampling) -> 
         spec: OpenedDataset(spec, settings.data_dir, allow_other_counts=True)
         for spec in dict.fromkeys([*training, *testing])
     }
+    for spec in training:
+        sets[spec].hold_out(settings.held_out)
     trained, tested = ([sets[spec] for spec in specs] for specs in (training, testing))
     problems = [problem for opened in sets.values() for problem in _own(opened, settings)]
     problems += _refused(trained, tested, sampling.identities_per_batch)
@@ -131,7 +133,7 @@ def _one_camera(opened: OpenedDataset) -> dict[str, list[int | str]]:
     halves: dict[str, dict[int, set[int]]] = defaultdict(lambda: defaultdict(set))
     for split, records in opened.splits.items():
         for identity, cameras in cameras_of(records).items():
-            halves["train" if split == "train" else "test"][identity] |= cameras
+            halves["train" if split in ("train", HELD_OUT) else "test"][identity] |= cameras
     return {
         half: shown(
             sorted(i for i, of in seen.items() if opened.cameras_known and len(of) == 1),

@@ -98,29 +98,63 @@ class FeaturePass:
         camera_rows: np.ndarray,
         names: Sequence[str] | None = None,
         title: str = "",
+        scaled: bool = False,
     ) -> Features:
         """Returns the named features [M, F] in host memory; see `batches`.
 
-        names: of features, of SELECTED where the network chooses patches, and of CONCAT; None for
-            all that the network gives.
+        Args:
+            names: of features, of SELECTED where the network chooses patches, and of CONCAT; None
+                for all that the network gives.
+            scaled: whether each feature gets length 1.
         """
         chosen = None if names is None else tuple(names)
+        if not len(images):
+            return self.empty(variables, _blank(images), chosen)
         batches = self.batches(variables, images, camera_rows, title)
-        found = [
-            {name: x[: len(places)] for name, x in features.items()}
-            for features, places in on_host(batches, chosen)
-        ]
-        if found:
-            return {name: np.concatenate([f[name] for f in found]) for name in found[0]}
-        (none,) = images.batches(np.zeros((1, 0), int))
-        return self.empty(variables, np.zeros((1, *none.shape[1:]), none.dtype), chosen)
+        return _joined(on_host(batches, chosen, scaled), len(images))
+
+    def share(
+        self,
+        variables: Any,
+        images: Images,
+        camera_rows: np.ndarray,
+        names: Sequence[str],
+        title: str = "",
+        scaled: bool = False,
+        dtype: str = "float32",
+    ) -> tuple[Features, np.ndarray]:
+        """Returns what this process's devices compute: (features [m, F], places [m] in images).
+
+        The features are rounded to dtype before they reach host memory. The places ascend. All
+        processes must call this alike; each picture is in one of their shares. Where there is one
+        process, its share is everything.
+
+        For the other arguments see calling the pass.
+        """
+        own, places = own_places(self._mesh, self.batch_size), np.arange(len(images))
+        if not len(images):
+            return self.empty(variables, _blank(images), tuple(names), dtype), places
+        batches = (
+            (
+                {name: x.addressable_data(0)[own] for name, x in features.items()},
+                batch[own[own < len(batch)]],
+            )
+            for features, batch in self.batches(variables, images, camera_rows, title)
+        )
+        places = places[np.isin(places % self.batch_size, own)]
+        return _joined(on_host(batches, tuple(names), scaled, dtype), len(places)), places
 
     def empty(
-        self, variables: Any, image: np.ndarray, names: tuple[str, ...] | None = None
+        self,
+        variables: Any,
+        image: np.ndarray,
+        names: tuple[str, ...] | None = None,
+        dtype: str | None = None,
     ) -> Features:
         """Returns the named features [0, F] of no picture; image: [1, H, W, 3] of its form."""
         found = jax.eval_shape(self._forward, variables, image, np.zeros(1, np.int32))
-        chosen = jax.eval_shape(functools.partial(_chosen, names=names, scaled=False), found)
+        form = functools.partial(_chosen, names=names, scaled=False, dtype=dtype)
+        chosen = jax.eval_shape(form, found)
         return {name: np.zeros((0, *x.shape[1:]), x.dtype) for name, x in chosen.items()}
 
 
@@ -128,6 +162,7 @@ def on_host(
     batches: Iterable[tuple[dict[str, jax.Array], About]],
     names: tuple[str, ...] | None = None,
     scaled: bool = False,
+    dtype: str | None = None,
 ) -> Iterator[tuple[Features, About]]:
     """Fetches the named features of each batch while the next one is computed.
 
@@ -135,10 +170,34 @@ def on_host(
         batches: (features on the devices, what belongs to the batch).
         names: CONCAT may be one of them; None for all that there are.
         scaled: whether each feature gets length 1.
+        dtype: what the features are rounded to last; None leaves them as they are.
     """
-    chosen = ((_chosen(features, names, scaled), about) for features, about in batches)
+    chosen = ((_chosen(features, names, scaled, dtype), about) for features, about in batches)
     for (features, about), _ in itertools.pairwise(itertools.chain(chosen, [None])):
         yield {name: np.asarray(x) for name, x in features.items()}, about
+
+
+def _blank(images: Images) -> np.ndarray:
+    """Returns a picture [1, H, W, 3] of zeros in the form of images, of which there may be none."""
+    (none,) = images.batches(np.zeros((1, 0), int))
+    return np.zeros((1, *none.shape[1:]), none.dtype)
+
+
+def _joined(batches: Iterable[tuple[Features, np.ndarray]], count: int) -> Features:
+    """Puts batches one below the other, [count, F] by name, without holding them twice.
+
+    batches: (features, places of the pictures), of which the first features are; the rest pads.
+    """
+    result: Features = {}
+    start = 0
+    for features, places in batches:
+        end = start + len(places)
+        for name, x in features.items():
+            if name not in result:
+                result[name] = np.empty((count, *x.shape[1:]), x.dtype)
+            result[name][start:end] = x[: len(places)]
+        start = end
+    return result
 
 
 def unit_length(features: np.ndarray) -> np.ndarray:
@@ -157,13 +216,17 @@ def at_unit_length(features: Features) -> Features:
     return scaled
 
 
-@functools.partial(jax.jit, static_argnames=("names", "scaled"))
+@functools.partial(jax.jit, static_argnames=("names", "scaled", "dtype"))
 def _chosen(
-    found: dict[str, jax.Array], names: tuple[str, ...] | None, scaled: bool
+    found: dict[str, jax.Array],
+    names: tuple[str, ...] | None,
+    scaled: bool,
+    dtype: str | None,
 ) -> dict[str, jax.Array]:
     at_length_1 = at_unit_length({name: x for name, x in found.items() if name != SELECTED})
     ready = found | at_length_1 if scaled else at_length_1 | found
-    return {name: ready[name] for name in names or found}
+    chosen = {name: ready[name] for name in names or found}
+    return {n: x if dtype is None or n == SELECTED else x.astype(dtype) for n, x in chosen.items()}
 
 
 def _forward(network: nn.Module, flip: bool, alone: bool):

@@ -5,23 +5,29 @@ import math
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
-from benchmarks import measure
+from benchmarks import measure, score, whole_matrix
+from benchmarks.apart import Apart
+from benchmarks.drawn_features import Size, draw
 from benchmarks.flops import forward_flops
 from benchmarks.measure import Program, alternate
 from benchmarks.run import COMMANDS, keep, stored
 from benchmarks.setting import Setting
-from benchmarks.table import BEGIN, END, page_with
+from benchmarks.table import BEGIN, END, page_with, row
 from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
 
 ROOT = Path(__file__).parents[1]
 KEYS = {"benchmark", "machine", "versions", "config", "value", "unit", "peer", "more"}
 MACHINE = {"device", "devices", "platform", "cpu", "cores"}
+
+SIZE = Size(queries=90, gallery=300, width=32, identities=10, distractors=40, storage="float16")
 
 
 def line(**fields):
@@ -88,6 +94,49 @@ def test_tables_replace_those_between_the_marks():
     assert f"| dpsm | {setting} | 0.5 % |  |  |\n" in once
     assert once.count("### 1 x NVIDIA H100\n") == 2
     assert page_with(once, [[line(), alone], [line()]]) == once
+
+
+def test_the_row_of_a_figure_without_a_network():
+    told = row(line(benchmark="score", config=vars(SIZE), value=1.5, unit="s", peer=None))
+    assert told == "| score | 90 x 340 images, 32 numbers, float16 | 1.5 s |  |  |\n"
+
+
+def test_drawn_features_are_of_the_size_asked_for():
+    drawn, again = draw(SIZE), draw(SIZE)
+    assert drawn.query.shape == (90, 32) and drawn.query.dtype == np.float32
+    assert drawn.gallery.shape == (340, 32) and drawn.gallery.dtype == np.float16
+    np.testing.assert_allclose(np.linalg.norm(drawn.query, axis=1), 1, rtol=1e-6)
+    assert set(drawn.of_query.identities) == set(range(1, 11))
+    assert (drawn.of_gallery.identities == 0).sum() == SIZE.others + SIZE.distractors
+    np.testing.assert_array_equal(drawn.gallery, again.gallery)
+    with pytest.raises(ValueError, match="a gallery of 20 images is too small for 10 identities"):
+        Size(90, 20, 32, 10, 0, "float32")
+
+
+def test_the_scores_of_the_whole_matrix_are_ours():
+    drawn = draw(SIZE)
+    ours = score.scored(drawn)
+    assert 0.3 < ours["mAP"] < 0.9
+    assert score.difference(ours, score.sorted_whole(drawn)) < 1e-6
+    with pytest.raises(RuntimeError, match="the scores differ by 0.01"):
+        score.difference(ours, {"mAP": ours["mAP"] + 0.01})
+
+
+@pytest.mark.parametrize(("k1", "k2"), [(20, 6), (50, 15)])
+def test_dense_reranking_gives_the_reference_values(k1, k2):
+    values = np.load(ROOT / "tests/golden/evaluation.npz")
+    found = whole_matrix.rerank(values["qf"], values["gf"], k1, k2)
+    expected = values[f"raw/rerank_{k1}_{k2}/dist_f32variant"]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+def test_the_memory_of_a_program_is_what_it_takes_above_its_input():
+    numbers = 16_000_000
+    with Apart(np.median, partial(np.ones, numbers)) as program:  # which copies its input
+        assert program.seconds() > 0 and program.outcome.result == 1
+        taken = 8 * numbers
+        assert taken < program.outcome.above < 1.2 * taken
+        assert program.outcome.peak > 2 * taken
 
 
 @pytest.mark.slow

@@ -51,7 +51,8 @@ def test_every_field_is_unpacked():
     config.eval.rerank = True
     watched = Watched(config, read)
     unpack.experiment_of(watched, 4, (("market", 1),))
-    for settings in ("distributed_of", "data_settings_of", "sampling_of", "rerank_of"):
+    others = ("distributed_of", "data_settings_of", "sampling_of", "scoring_of", "calibrate_of")
+    for settings in others:
         getattr(unpack, settings)(watched)
     assert {field.name for field in FIELDS} - read == OF_MODES
 

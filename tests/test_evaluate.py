@@ -15,14 +15,16 @@ from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.metrics import Ranking
 from dpeformer_jax.retrieval.per_query import rows_of
 from dpeformer_jax.retrieval.report import table
+from dpeformer_jax.retrieval.scoring import Scoring
 from dpeformer_jax.runtime.devices import data_mesh
 
 FEW = {"k1": 5, "k2": 3}
 
 
-def evaluated(spec, test_sets, rerank=None, **options):
-    features = FeaturePass(build_network(spec), data_mesh(), 8, **options)
-    return evaluate(features, toy_variables(spec), spec, test_sets, rerank, {})
+def evaluated(spec, test_sets, rerank=None, flip=False, **scoring):
+    features = FeaturePass(build_network(spec), data_mesh(), 8, flip=flip)
+    how = Scoring(rerank=rerank, **scoring)
+    return evaluate(features, toy_variables(spec), spec, test_sets, how, {})
 
 
 def scored(*arguments, **options):
@@ -50,8 +52,9 @@ def test_reranked_scores_stand_beside_the_plain_ones():
     assert all(reranked[name] == plain[name] for name in plain)
     assert any(reranked[f"{name}_reranked"] != plain[name] for name in names)
     for name in names:
-        assert original[f"{name}_reranked"] == pytest.approx(plain[name])
-    assert f"concat_reranked {100 * reranked['concat_reranked']['mAP']:10.1f}" in table(both)
+        for score in ("mAP", "mINP", "rank1", "rank5", "rank10", "rank20"):
+            assert original[f"{name}_reranked"][score] == pytest.approx(plain[name][score])
+    assert f"concat_reranked {100 * reranked['concat_reranked']['mAP']:11.1f}" in table(both)
 
 
 def test_cameras_are_known_by_name_and_not_by_their_number():
@@ -94,7 +97,7 @@ def test_a_report_says_whose_scores_it_holds():
     spec = toy_spec()
     features = FeaturePass(build_network(spec), data_mesh(), 8)
     variables = toy_variables(spec)
-    report = evaluate(features, variables, spec, toy_tests(), None, {"step": 7}).report
+    report = evaluate(features, variables, spec, toy_tests(), Scoring(), {"step": 7}).report
     assert report["step"] == 7 and report["network"] == spec.to_json()
     assert report["settings"] == {
         "flip": False,
@@ -102,7 +105,7 @@ def test_a_report_says_whose_scores_it_holds():
         "features": ["holistic", "parts", "concat"],
     }
     variables["params"]["backbone"]["cls_token"] = variables["params"]["backbone"]["cls_token"] + 1
-    other = evaluate(features, variables, spec, toy_tests(), None, {"step": 7}).report
+    other = evaluate(features, variables, spec, toy_tests(), Scoring(), {"step": 7}).report
     assert other["weights"] != report["weights"]
     assert json.loads(json.dumps(report)) == report
 

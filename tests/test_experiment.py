@@ -31,9 +31,11 @@ def test_side_information_has_a_row_for_each_camera_by_name():
 
 def test_reranking_is_off_unless_the_config_asks_for_it():
     config = toy_config()
-    assert unpack.rerank_of(config) is None
+    assert unpack.scoring_of(config).rerank is None
     config.eval.update({"rerank": True, "rerank_k1": 9, "rerank_k2": 4, "rerank_weight": 0.5})
-    assert unpack.rerank_of(config) == {"k1": 9, "k2": 4, "weight": 0.5}
+    assert unpack.scoring_of(config).rerank == {"k1": 9, "k2": 4, "weight": 0.5}
+    config.eval.rerank_preset = "50-15"
+    assert unpack.scoring_of(config).rerank == {"k1": 50, "k2": 15, "weight": 0.3}
 
 
 def test_the_seed_decides_the_parameters():

@@ -1,5 +1,11 @@
 """The one feature pass: every picture counts once, in order, whatever the batch."""
 
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 from toy import SIZE, ToyImages, toy_spec, toy_variables
@@ -8,6 +14,8 @@ from dpeformer_jax.features import FeaturePass, at_unit_length, unit_length
 from dpeformer_jax.model.families import build_network
 from dpeformer_jax.runtime.devices import data_mesh
 
+ROOT = Path(__file__).parents[1]
+NAMES = ("holistic", "parts")
 ROWS = np.zeros(24, np.int32)
 SPEC = toy_spec()
 VARIABLES = toy_variables(SPEC)
@@ -59,20 +67,128 @@ def test_batches_stay_on_the_devices_and_name_their_images():
     assert places == list(range(24)) and shapes == {(7, 4 * 32)}
 
 
+class Nothing:
+    """No picture."""
+
+    def __len__(self):
+        return 0
+
+    def batches(self, plan):
+        return (np.zeros((len(row), *SIZE, 3), np.uint8) for row in plan)
+
+
 def test_no_pictures_give_empty_features_of_the_right_width():
-    class Nothing:
-        def __len__(self):
-            return 0
-
-        def batches(self, plan):
-            return (np.zeros((len(row), *SIZE, 3), np.uint8) for row in plan)
-
     found = feature_pass()(VARIABLES, Nothing(), ROWS[:0])
     assert {name: value.shape for name, value in found.items()} == {
         "holistic": (0, 4 * 32),
         "parts": (0, 4 * 32),
         "selected": (0, 8),
     }
+
+
+def test_no_pictures_give_an_empty_share():
+    features, places = feature_pass().share(VARIABLES, Nothing(), ROWS[:0], NAMES, dtype="float16")
+    assert places.shape == (0,)
+    assert {name: (x.shape, x.dtype) for name, x in features.items()} == {
+        name: ((0, 4 * 32), np.float16) for name in NAMES
+    }
+
+
+def test_features_of_length_1_have_no_concatenation_beside_them(features):
+    found = feature_pass()(VARIABLES, ToyImages(), ROWS, scaled=True)
+    assert found.keys() == features.keys()
+    for name in NAMES:
+        np.testing.assert_allclose(found[name], unit_length(features[name]), atol=1e-6)
+    np.testing.assert_array_equal(found["selected"], features["selected"])
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_the_share_of_a_single_process_is_everything(features, scaled):
+    share, places = feature_pass(7).share(VARIABLES, ToyImages(), ROWS, NAMES, scaled=scaled)
+    assert places.tolist() == list(range(24)) and tuple(share) == NAMES
+    for name, value in share.items():
+        expected = unit_length(features[name]) if scaled else features[name]
+        np.testing.assert_allclose(value, expected, atol=1e-5)
+
+
+def test_a_share_is_rounded_last():
+    whole, rounded = (
+        feature_pass().share(VARIABLES, ToyImages(), ROWS, NAMES, "", True, dtype)[0]
+        for dtype in ("float32", "float16")
+    )
+    for name in NAMES:
+        assert rounded[name].dtype == np.float16
+        np.testing.assert_array_equal(rounded[name], whole[name].astype(np.float16))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("batch_size", [20, 48])  # 24 pictures fill 1.2 and 0.5 batches
+def test_two_processes_share_the_pictures(tmp_path, features, batch_size):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    flags = "--xla_force_host_platform_device_count=2"
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags}
+    files = [tmp_path / f"{process}.npz" for process in range(2)]
+    command = [sys.executable, "tests/toy_shares.py"]
+    processes = [
+        subprocess.Popen(
+            [*command, str(file), str(batch_size), str(process), "2", address],
+            cwd=ROOT,
+            env=environment,
+        )
+        for process, file in enumerate(files)
+    ]
+    assert [process.wait(timeout=300) for process in processes] == [0, 0]
+    shares = [np.load(file) for file in files]
+    first, second = (share["places"] for share in shares)
+    assert first.tolist() == sorted(first) and second.tolist() == sorted(second)
+    np.testing.assert_array_equal(np.sort(np.concatenate([first, second])), np.arange(24))
+    assert (len(second) > 0) == (batch_size < 48)
+    for share in shares:
+        for name in NAMES:
+            expected = features[name][share["places"]]
+            np.testing.assert_allclose(share[name], expected, atol=1e-5)
+
+
+# A process of its own, since only the highest memory of a process's whole life is known.
+MEMORY = """
+from pathlib import Path
+from types import SimpleNamespace
+import flax.linen as nn
+import jax.numpy as jnp
+import numpy as np
+from dpeformer_jax.features import FeaturePass
+from dpeformer_jax.runtime.devices import data_mesh
+
+class Wide(nn.Module):
+    def __call__(self, image, camera_row):
+        wide = jnp.repeat(image.mean(axis=(1, 2, 3))[:, None], 8192, axis=1)
+        return SimpleNamespace(features={"wide": wide}, selection=None)
+
+class Dots:
+    def __init__(self, count): self._count = count
+    def __len__(self): return self._count
+    def batches(self, plan): return (np.ones((len(row), 4, 4, 3), np.uint8) for row in plan)
+
+def highest():
+    told = Path("/proc/self/status").read_text().split("VmHWM:")[1]
+    return 1024 * int(told.split()[0])
+
+network = FeaturePass(Wide(), data_mesh(), 64)
+network({}, Dots(256), np.zeros(256, np.int32))
+before = highest()
+found = network({}, Dots(8192), np.zeros(8192, np.int32))
+print(found["wide"].nbytes, highest() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the highest memory")
+def test_features_are_held_once():
+    command = [sys.executable, "-c", MEMORY]
+    told = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout
+    features, taken = map(int, told.split())
+    assert features == 8192 * 8192 * 4 and taken < 1.25 * features, (features, taken)
 
 
 def test_the_flip_test_is_the_mean_over_a_picture_and_its_mirror_image(features):

@@ -492,3 +492,60 @@ def wait_for(condition, process, seconds=300):
         assert process.poll() is None, "the training ended before it could be killed"
         assert time.monotonic() < end, "the training wrote no checkpoint in time"
         time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def held_out_run(tmp_path_factory, write_image):
+    """A folder of pictures of 24 people, and the workdir of a training that held out 4 of 12."""
+    folder = tmp_path_factory.mktemp("held_out")
+    for person in range(24):
+        for number in range(6):
+            name = f"{person}_cam{number % 2 + 1}_{number}.png"
+            write_image(folder / "people" / f"p{person}" / name)
+    result = run(
+        *("configs/folder.py", f"--workdir={folder / 'run'}", "--config.train.epochs=1", *MU),
+        *(f"--config.data.root={folder / 'people'}", f"--config.data.data_dir={folder / 'tfds'}"),
+        "--config.data.held_out=0.34",
+    )
+    assert result.returncode == 0, result.stderr
+    return folder
+
+
+@pytest.mark.slow
+def test_thresholds_are_found_on_held_out_people_and_lie_beside_the_weights(held_out_run):
+    workdir = held_out_run / "run"
+    result = main_py(
+        "--mode=calibrate", f"--workdir={workdir}", "--config.calibrate.far=(0.1,1e-3)"
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("thresholds from 24 pictures of 4 people (held-out identities")
+    assert (
+        "4 identities with two pictures of two cameras are too few for intervals" in result.stderr
+    )
+    assert result.stderr.splitlines()[-1].endswith(f"--mode=eval --workdir={workdir}")
+    step = workdir / "checkpoints" / str(max(checkpoints(workdir)))
+    told = json.loads((step / "calibration.json").read_text())
+    report = json.loads((workdir / "eval.json").read_text())
+    assert (told["weights"], told["network"]) == (report["weights"], report["network"])
+    recorded = json.loads((workdir / "trained_on.json").read_text())["datasets"]
+    assert told["data"] == recorded and len(recorded["people"]["held_out_identities"]) == 4
+    assert told["network"]["num_classes"] == 8
+    first, second = told["features"]["concat"]["thresholds"]
+    assert 0 < first["distance"] < 4 and second["distance"] is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("--config.data.held_out=0.0", ["held_out=0.2", "config.calibrate.dataset=BUILDER"]),
+        ("--config.data.held_out=0.5", ["12 of the 36 pictures", "were trained on"]),
+        ("--config.calibrate.dataset=reid_folder", ["of the test set people"]),
+        ("--config.calibrate.far=(2.0,)", ["config.calibrate.far = (2.0,)"]),
+    ],
+)
+def test_what_cannot_be_calibrated_ends_with_one_paragraph(held_out_run, field, words):
+    result = main_py("--mode=calibrate", f"--workdir={held_out_run / 'run'}", field)
+    assert result.returncode == 2 and "Traceback" not in result.stderr
+    (told,) = [line for line in result.stderr.splitlines() if line.startswith("main.py: ")]
+    assert all(word in told for word in words), told

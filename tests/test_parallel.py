@@ -80,7 +80,8 @@ def assert_same(found, expected):
         np.testing.assert_allclose(array, other, atol=1e-4)
     for scores, others in zip(found["scores"], expected["scores"], strict=True):
         for feature in ("holistic", "parts", "concat"):
-            assert scores[feature] == pytest.approx(others[feature], abs=0.01)
+            for score in ("mAP", "mINP", "rank1", "rank5", "tar@1e-2"):
+                assert scores[feature][score] == pytest.approx(others[feature][score], abs=0.01)
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def test_the_table_and_the_file_say_the_same(tmp_path):
     write(tmp_path, "toy")
     assert stored(tmp_path) == {"eval.json": report("toy")}
     text = table(report("toy"))
-    assert "toy                  concat                25.0    12.5    50.0" in text
+    assert "toy                  concat                 25.0     12.5     50.0" in text
     assert "24 queries used, 1 skipped" in text
 
 

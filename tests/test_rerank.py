@@ -1,15 +1,24 @@
 """k-reciprocal re-ranking against the released program, its definition and what must not matter."""
 
+import os
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dpeformer_jax.features import unit_length
-from dpeformer_jax.retrieval import metrics
 from dpeformer_jax.retrieval import rerank as module
-from dpeformer_jax.retrieval.rerank import rerank
+from dpeformer_jax.retrieval import running_top_k
+from dpeformer_jax.retrieval.given_distances import rank_given
+from dpeformer_jax.retrieval.metrics import Scores
+from dpeformer_jax.retrieval.protocol import Labels, matches
+from dpeformer_jax.retrieval.rerank import PRESETS, rerank, rerank_rows
 from tests.parity.released import golden
+
+ROOT = Path(__file__).parents[1]
 
 
 def crowd(images=40, identities=5, seed=0):
@@ -58,8 +67,26 @@ def released_case(kind):
     return (
         values,
         features,
-        [metrics.Labels(values[f"{x}_pids"], values[f"{x}_camids"]) for x in "qg"],
+        [Labels(values[f"{x}_pids"], values[f"{x}_camids"]) for x in "qg"],
     )
+
+
+def scores_of(distances, labels):
+    whole = [(slice(0, len(distances)), distances)]
+    return Scores.of(rank_given(whole, *labels, matches(*labels)))
+
+
+def squared(query, gallery):
+    return np.square(query[:, None].astype(float) - gallery).sum(axis=2)
+
+
+def joined(*sides, **options):
+    """All rows of `rerank_rows`, whose places must be in order and complete."""
+    blocks = list(rerank_rows(*sides, **options))
+    places = [np.arange(part.start, part.stop) for part, _ in blocks]
+    (total,) = {len(x) for x in sides[0].values()}
+    np.testing.assert_array_equal(np.concatenate(places), np.arange(total))
+    return np.concatenate([rows for _, rows in blocks])
 
 
 def assert_scores(scores, precision, cmc):
@@ -68,13 +95,13 @@ def assert_scores(scores, precision, cmc):
         assert share == pytest.approx(cmc[rank - 1], abs=1e-6)
 
 
-@pytest.mark.parametrize(("k1", "k2"), [(20, 6), (50, 15)])
+@pytest.mark.parametrize("preset", ["20-6", "50-15"])
 @pytest.mark.parametrize("kind", ["norm", "raw"])
-def test_equals_the_released_program(kind, k1, k2):
+def test_equals_the_released_program(kind, preset):
     values, features, labels = released_case(kind)
-    distances = rerank(*features, k1, k2)
-    scores = metrics.score_distances(distances.__getitem__, *labels)
-    name = f"{kind}/rerank_{k1}_{k2}/"
+    distances = rerank(*features, **PRESETS[preset])
+    scores = scores_of(distances, labels)
+    name = f"{kind}/rerank_{preset.replace('-', '_')}/"
     assert distances.dtype == np.float32
     np.testing.assert_allclose(distances, values[name + "dist_f32variant"], rtol=0, atol=1e-5)
     assert_scores(scores, values[name + "mAP_f32variant"], values[name + "cmc_f32variant"])
@@ -87,7 +114,7 @@ def test_equals_the_released_programs_other_module():
     """It takes Euclidean distances and squares them, which is where ours starts; our defaults."""
     values, features, labels = released_case("norm")
     distances = rerank(*features)
-    scores = metrics.score_distances(distances.__getitem__, *labels)
+    scores = scores_of(distances, labels)
     name = "norm/rerank2_20_6/"
     np.testing.assert_allclose(distances, values[name + "dist"], rtol=0, atol=1e-5)
     assert_scores(scores, values[name + "mAP"], values[name + "cmc"])
@@ -118,7 +145,7 @@ def test_neighbours_overrule_the_distance():
     """Of two images at about one distance, the one among the query's own neighbours is nearer."""
     query = np.array([[0.0]])
     gallery = np.array([[-0.9], [-0.5], [-0.4], [0.89], [1.3], [1.35]])
-    assert metrics.squared_distances(query, gallery)[0, [0, 3]].argmin() == 1
+    assert squared(query, gallery)[0, [0, 3]].argmin() == 1
     assert rerank(query, gallery, k1=3, k2=1)[0, [0, 3]].argmin() == 0
 
 
@@ -129,18 +156,56 @@ def test_the_gallerys_order_does_not_matter():
     np.testing.assert_allclose(shuffled, rerank(query, gallery, 6, 3)[:, order], atol=1e-6)
 
 
-@pytest.mark.parametrize("rows", [1, 7])
-def test_a_large_set_is_reranked_as_in_one_piece(monkeypatch, rows):
+@pytest.mark.parametrize("size", [7, 16])
+def test_a_large_set_is_reranked_as_in_one_piece(monkeypatch, size):
     whole = rerank(*crowd(), 6, 3)
-    monkeypatch.setattr(module, "ROWS_AT_ONCE", rows)
+    monkeypatch.setattr(running_top_k, "BLOCK", size)
+    monkeypatch.setattr(module, "QUERIES_AT_ONCE", size // 2)
     np.testing.assert_allclose(rerank(*crowd(), 6, 3), whole, atol=1e-6)
+
+
+def test_the_number_of_devices_does_not_matter():
+    """This file as a program, on four devices."""
+    flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    env = os.environ | flags | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, __file__], cwd=ROOT, env=env, check=True)
+
+
+def main():
+    import jax
+
+    assert jax.device_count() == 4
+    for query, gallery in (crowd(), grid()):
+        expected = by_definition(query, gallery, 6, 3, 0.3)
+        np.testing.assert_allclose(rerank(query, gallery, 6, 3), expected, rtol=0, atol=2e-6)
+
+
+def test_several_features_are_reranked_as_one_beside_the_other():
+    """A mean of squared distances has the neighbours and shares of their sum."""
+    sides = [{"a": x, "b": y} for x, y in zip(crowd(), crowd(seed=1), strict=True)]
+    concatenated = [np.concatenate([*side.values()], axis=1) for side in sides]
+    np.testing.assert_allclose(joined(*sides, k1=6, k2=3), rerank(*concatenated, 6, 3), atol=1e-6)
+
+
+def test_a_gallery_in_half_precision_is_its_numbers():
+    query, gallery = crowd()
+    halves = gallery.astype(np.float16)
+    found = joined({"": query}, {"": halves}, k1=6, k2=3)
+    np.testing.assert_array_equal(found, rerank(query, halves.astype(np.float32), 6, 3))
+    np.testing.assert_allclose(found, rerank(query, gallery, 6, 3), atol=2e-3)
+
+
+def test_presets_are_named_by_their_numbers():
+    for name, settings in PRESETS.items():
+        assert name == f"{settings['k1']}-{settings['k2']}"
+        assert settings["weight"] == 0.3
 
 
 def test_weight_1_is_the_distance_as_a_share_of_the_largest():
     query, gallery = crowd()
     everything = np.concatenate([query, gallery])
-    largest = metrics.squared_distances(query, everything).max(axis=1, keepdims=True)
-    expected = metrics.squared_distances(query, gallery) / largest
+    largest = squared(query, everything).max(axis=1, keepdims=True)
+    expected = squared(query, gallery) / largest
     np.testing.assert_allclose(rerank(query, gallery, 6, 3, weight=1), expected, atol=1e-6)
 
 
@@ -150,21 +215,28 @@ def test_copies_of_one_image():
     assert np.isfinite(rerank(np.ones((2, 4)), np.ones((50, 4)), k1=6, k2=2)).all()
 
 
-def test_no_array_has_a_row_and_a_column_for_every_image(monkeypatch):
-    monkeypatch.setattr(module, "ROWS_AT_ONCE", 16)
-    query, gallery = crowd(images=3000, identities=300)
+def test_no_array_has_a_row_and_a_column_for_every_image():
+    query, gallery = ({"": side} for side in crowd(images=3000, identities=300))
     tracemalloc.start()
-    rerank(query, gallery, k1=8, k2=3)
+    joined(query, gallery, k1=8, k2=3, memory_mb=2)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 3000**2  # bytes, so not even one for each pair
+
+
+def test_no_array_has_every_query_and_gallery_image():
+    query, gallery = np.split(np.concatenate(crowd(images=4000, identities=400)), 2)
+    largest = 0
+    for _, rows in rerank_rows({"": query}, {"": gallery}, 8, 3, memory_mb=2):
+        largest = max(largest, rows.nbytes)
+    assert largest <= 2 * 2**20
 
 
 @pytest.mark.parametrize("wrong", [{"k1": 0}, {"k2": 0}, {"weight": 1.5}, {"weight": np.nan}])
 def test_impossible_settings_are_an_error(wrong):
     (name,) = wrong
     with pytest.raises(ValueError, match=f"{name} = "):
-        rerank(*crowd(), **wrong)
+        rerank_rows(*({"": side} for side in crowd()), **wrong)  # before a row is asked for
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
@@ -174,3 +246,7 @@ def test_features_that_are_no_numbers_are_an_error(value):
     gallery[3, 2] = value
     with pytest.raises(ValueError, match="not finite"):
         rerank(query, gallery)
+
+
+if __name__ == "__main__":
+    main()

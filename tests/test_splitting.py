@@ -7,7 +7,7 @@ import pytest
 
 from data.labels import shown
 from data.listing import Entry
-from data.splitting import rule_of, split_by_identity, split_test
+from data.splitting import held_out_identities, rule_of, split_by_identity, split_test
 from dpeformer_jax.base.errors import UserError
 
 
@@ -150,3 +150,14 @@ def test_the_rule_is_one_sentence_with_seed_cameras_and_counts():
         "of 2 identities"
     )
     assert "(without cameras, " in rule_of(splits, 7, cameras=False)
+
+
+def test_people_are_held_out_by_a_hash_of_their_names():
+    texts = {number: f"person {number}" for number in range(40)}
+    held = held_out_identities(range(40), texts, 0, 0.25)
+    assert len(held) == 10 and held == held_out_identities(reversed(range(40)), texts, 0, 0.25)
+    assert held != held_out_identities(range(40), texts, 1, 0.25)
+    renumbered = {number + 7: text for number, text in texts.items()}
+    again = held_out_identities(renumbered, renumbered, 0, 0.25)
+    assert [number - 7 for number in again] == held
+    assert set(held) < set(held_out_identities(range(40), texts, 0, 0.5))

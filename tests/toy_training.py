@@ -21,6 +21,7 @@ from configs.unpack import distributed_of
 from dpeformer_jax.base.command import log_to_stderr, one_paragraph
 from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.report import write_report
+from dpeformer_jax.retrieval.scoring import Scoring
 from dpeformer_jax.runtime.processes import failing_together, join_processes
 from dpeformer_jax.training.loop import train
 from dpeformer_jax.training.workdir import held
@@ -50,7 +51,7 @@ def main(workdir: Path, pace: float = 0.0, **fields: object) -> None:
 
     def score(variables, step, name):
         arguments = experiment.features, variables, experiment.spec, toy_tests()
-        write_report(workdir / name, evaluate(*arguments, None, {"step": step}))
+        write_report(workdir / name, evaluate(*arguments, Scoring(), {"step": step}))
 
     with held(workdir):
         logging.getLogger("dpeformer_jax").info("ready")

@@ -27,12 +27,12 @@ def interval(values: np.ndarray, identities: np.ndarray) -> Interval | None:
     The same values give the same interval. None where there are fewer than FEWEST identities. For
     the difference of two networks give the differences, query by query.
     """
-    from scipy.stats import bootstrap  # takes a second to load
-
     places = np.unique(identities, return_inverse=True)[1]
     counts = np.bincount(places)
     if len(counts) < FEWEST:
         return None
+    from scipy.stats import bootstrap  # takes a second to load
+
     found = bootstrap(
         (np.bincount(places, values), counts),
         _mean,

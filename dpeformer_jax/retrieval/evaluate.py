@@ -1,7 +1,7 @@
 """Scores a network on test sets."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -10,13 +10,17 @@ import pyarrow as pa
 
 from dpeformer_jax.base.interfaces import LabelledImages, TestSet
 from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
-from dpeformer_jax.features import SELECTED, FeaturePass, Features, at_unit_length
+from dpeformer_jax.features import SELECTED, FeaturePass, Features
 from dpeformer_jax.model.spec import NetworkSpec
-from dpeformer_jax.retrieval import metrics
-from dpeformer_jax.retrieval.metrics import Labels, Scores
+from dpeformer_jax.retrieval import verification
+from dpeformer_jax.retrieval.confidence import interval
+from dpeformer_jax.retrieval.distances import targets_of
+from dpeformer_jax.retrieval.duplicates import duplicates, warn_of_duplicates
 from dpeformer_jax.retrieval.per_query import rows_of
+from dpeformer_jax.retrieval.protocol import Labels
 from dpeformer_jax.retrieval.report import Evaluation
-from dpeformer_jax.retrieval.rerank import rerank
+from dpeformer_jax.retrieval.scoring import Scored, Scoring, scores_of
+from dpeformer_jax.retrieval.shares import Share
 
 LOG = logging.getLogger(__name__)
 
@@ -26,7 +30,7 @@ def evaluate(
     variables: Any,
     spec: NetworkSpec,
     test_sets: Sequence[TestSet],
-    reranking: Mapping[str, Any] | None,
+    scoring: Scoring,
     heading: Mapping[str, Any],
 ) -> Evaluation:
     """Scores a network on every test set.
@@ -37,12 +41,12 @@ def evaluate(
     Args:
         features, variables, spec: the network's feature pass, weights and definition.
         test_sets: what to score it on.
-        reranking: k1, k2 and weight of the k-reciprocal re-ranking that is scored too, or None.
+        scoring: how features are compared.
         heading: what the caller knows of the network, such as its step.
 
     Raises UserError where the network embeds the camera and does not know one of a test set's.
     """
-    settings: dict[str, Any] = {"flip": features.flip, "rerank": reranking}
+    settings: dict[str, Any] = {"flip": features.flip, **scoring.settings()}
     if spec.mixes_batch:
         settings["batch_size"] = features.batch_size
         LOG.warning(
@@ -52,49 +56,70 @@ def evaluate(
         )
     datasets, rows = {}, []
     for test in test_sets:
-        query, gallery, kept = _features_of(features, variables, spec, test)
-        settings["features"] = list(query)
-        found = dict(_scores(query, gallery, test, reranking))
-        datasets[test.name] = {**test.provenance, **_told(found)}
-        rows += [rows_of(test.name, n, test.query, s.ranking, kept) for n, s in found.items()]
+        query, gallery, kept = _features_of(features, variables, spec, test, scoring)
+        settings["features"] = list(targets_of(query))
+        told, of_queries = _scored(query, gallery, kept, test, scoring)
+        datasets[test.name] = {**test.provenance, **told}
+        rows += of_queries
     weights = fingerprint(fingerprints(jax.device_get(variables)))
     told = {"network": spec.to_json(), "weights": weights, "settings": settings}
     return Evaluation({**heading, **told, "datasets": datasets}, pa.concat_tables(rows))
 
 
 def _features_of(
-    features: FeaturePass, variables: Any, spec: NetworkSpec, test: TestSet
-) -> tuple[Features, Features, np.ndarray | None]:
-    """Returns the features of query and gallery at length 1 and, of several, their concatenation.
+    features: FeaturePass, variables: Any, spec: NetworkSpec, test: TestSet, scoring: Scoring
+) -> tuple[Features, Share, np.ndarray | None]:
+    """Returns the features of the queries, and this process's share of the gallery's.
 
     The third is the number of patches [Q] that the network kept of each query, if it chooses.
     """
+    scaled = scoring.metric == "cosine"
 
-    def found(images: LabelledImages, title: str, names: Sequence[str] | None = None) -> Features:
-        rows = spec.rows_of(images.camera_names)[images.camera_rows]
-        return features(variables, images, rows, names, title)
+    def inputs(images: LabelledImages) -> tuple[Any, LabelledImages, np.ndarray]:
+        return variables, images, spec.rows_of(images.camera_names)[images.camera_rows]
 
-    query = found(test.query, "query")
+    query = features(*inputs(test.query), None, "query", scaled)
     selected = query.pop(SELECTED, None)
-    gallery = found(test.gallery, "gallery", list(query))
     kept = None if selected is None else selected.sum(axis=1)
-    return at_unit_length(query), at_unit_length(gallery), kept
+    gallery = features.share(*inputs(test.gallery), list(query), "gallery", scaled, scoring.storage)
+    return query, Share(*gallery), kept
 
 
-def _scores(
-    query: Features, gallery: Features, test: TestSet, reranking: Mapping[str, Any] | None
-) -> Iterator[tuple[str, Scores]]:
-    """Yields each feature's scores by its name, and re-ranked ones as NAME_reranked."""
-    labels = [Labels(images.identities, images.cameras) for images in (test.query, test.gallery)]
-    for name, features in query.items():
-        yield name, metrics.score(features, gallery[name], *labels)
-        if reranking is not None:
-            distances = rerank(features, gallery[name], **reranking)
-            yield f"{name}_reranked", metrics.score_distances(distances.__getitem__, *labels)
+def _scored(
+    query: Features,
+    gallery: Share,
+    kept: np.ndarray | None,
+    test: TestSet,
+    scoring: Scoring,
+) -> tuple[dict[str, Any], list[pa.Table]]:
+    """Returns what eval.json says of a data set, and the rows of its queries."""
+    labels = [Labels(of.identities, of.cameras) for of in (test.query, test.gallery)]
+    copies = duplicates(test)
+    told: dict[str, Any] = {"duplicates": len(copies)}
+    if scoring.drop_duplicates:
+        gallery = gallery.without(copies)
+        labels[1] = labels[1].without(copies)
+    else:
+        warn_of_duplicates(test, copies, scoring.camera_rule, scoring.looks_around)
+    rows = []
+    for name, found in scores_of(query, gallery, *labels, scoring):
+        told[name] = of_feature(found, labels[0].identities)
+        rows.append(rows_of(test.name, name, test.query, found.scores.ranking, kept))
+        counts = found.scores.queries_used, found.scores.queries_skipped
+    return told | dict(zip(("queries_used", "queries_skipped"), counts, strict=True)), rows
 
 
-def _told(found: Mapping[str, Scores]) -> dict[str, Any]:
-    """Returns what eval.json says of a data set's scores."""
-    first, *_ = found.values()
-    counts = {"queries_used": first.queries_used, "queries_skipped": first.queries_skipped}
-    return {name: scores.as_dict() for name, scores in found.items()} | counts
+def of_feature(found: Scored, identities: np.ndarray) -> dict[str, Any]:
+    """Returns the scores of a feature as eval.json has them; identities: [Q]."""
+    told: dict[str, Any] = found.scores.as_dict()
+    ranking = found.scores.ranking
+    used = identities[ranking.used]
+    for name, values in (("mAP", ranking.precision), ("rank1", ranking.first == 1)):
+        ends = interval(values[ranking.used], used)
+        told[f"{name}_interval"] = ends and list(ends)
+    if found.ranked.impostors is not None:
+        genuine = found.ranked.distances[np.isfinite(found.ranked.distances)]
+        told |= verification.as_dict(genuine, found.ranked.impostors)
+    if found.single_shot:
+        told["single_shot"] = {f"rank{k}": share for k, share in found.single_shot.items()}
+    return told

@@ -1,26 +1,18 @@
-"""Ranking metrics of person re-ID by the Market-1501 protocol, in NumPy alone.
+"""Ranking metrics of person re-ID, from the ranks of the matches.
 
-For each query the gallery images with its identity and its camera are removed. Images of the
-identity JUNK are removed for all queries. A query with no match left is skipped and counted.
+A query with no match left is skipped and counted.
 """
 
 import dataclasses
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from dpeformer_jax.base.protocol import JUNK
+from dpeformer_jax.retrieval.protocol import Labels
+from dpeformer_jax.retrieval.ranking import Ranked, rank
+from dpeformer_jax.retrieval.shares import Share
 
 RANKS = (1, 5, 10, 20)
-QUERIES_AT_ONCE = 64  # so that ranking them against a gallery of 100,000 takes some 0.3 GB
-
-
-class Labels(NamedTuple):
-    """Who M images show, and which camera took them: [M] whole numbers each."""
-
-    identities: np.ndarray
-    cameras: np.ndarray
 
 
 class Ranking(NamedTuple):
@@ -34,6 +26,19 @@ class Ranking(NamedTuple):
     precision: np.ndarray
     penalty: np.ndarray
     first: np.ndarray
+
+    @classmethod
+    def of(cls, ranked: Ranked) -> "Ranking":
+        """Returns what follows from the ranks of the matches."""
+        match = np.isfinite(ranked.distances)
+        number = np.arange(1, match.shape[1] + 1)  # of matches up to this one
+        ranks = number + ranked.nearer
+        hits = match.sum(axis=1)
+        with np.errstate(invalid="ignore"):
+            precision = np.where(match, number / ranks, 0).sum(axis=1) / hits
+            penalty = hits / ranks[np.arange(len(hits)), np.maximum(hits - 1, 0)]
+        found = precision, penalty, ranks[:, 0]
+        return cls(*(np.where(hits > 0, x, np.nan) for x in found))
 
     @property
     def used(self) -> np.ndarray:
@@ -56,75 +61,35 @@ class Scores:
     queries_skipped: int
     ranking: Ranking = dataclasses.field(repr=False, compare=False)
 
+    @classmethod
+    def of(cls, ranked: Ranked) -> "Scores":
+        """Returns the means; raises ValueError where no query has a match in the gallery."""
+        ranking = Ranking.of(ranked)
+        total = len(ranking.precision)
+        if not ranking.used.any():
+            raise ValueError(
+                f"none of the {total} queries has an image of its identity from another camera "
+                "in the gallery; are query and gallery of one data set?"
+            )
+        precision, penalty, first = (x[ranking.used] for x in ranking)
+        return cls(
+            mAP=float(precision.mean()),
+            mINP=float(penalty.mean()),
+            cmc={k: float((first <= k).mean()) for k in RANKS},
+            queries_used=len(first),
+            queries_skipped=total - len(first),
+            ranking=ranking,
+        )
+
     def as_dict(self) -> dict[str, float]:
         """Returns the scores under the names of eval.json."""
         return {"mAP": self.mAP, "mINP": self.mINP, **{f"rank{k}": v for k, v in self.cmc.items()}}
 
 
-def squared_distances(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
-    """Returns squared Euclidean distances [Q, G] of [Q, F] and [G, F]; they rank as distances."""
-    square = [np.einsum("mf,mf->m", x, x) for x in (query, gallery)]
-    return square[0][:, None] + square[1] - 2 * query @ gallery.T
-
-
-def rank_queries(distances: np.ndarray, match: np.ndarray, removed: np.ndarray) -> Ranking:
-    """Orders the gallery for each query.
-
-    Args:
-        distances: [Q, G]; among equal ones the gallery's order decides.
-        match: [Q, G] bool, same identity.
-        removed: [Q, G] bool, takes no part in the query's ranking.
-    """
-    order = np.argsort(distances, axis=1, kind="stable")
-    kept = np.take_along_axis(~removed, order, axis=1)
-    hit = np.take_along_axis(match, order, axis=1) & kept
-    rank = kept.cumsum(axis=1)
-    hits = hit.sum(axis=1)
-    with np.errstate(invalid="ignore"):
-        precision = np.where(hit, hit.cumsum(axis=1) / np.maximum(rank, 1), 0).sum(axis=1) / hits
-        first = np.where(hit, rank, np.inf).min(axis=1)
-        last = np.where(hit, rank, 0).max(axis=1)
-        found = precision, hits / last, first
-    return Ranking(*(np.where(hits > 0, x, np.nan) for x in found))
-
-
 def score(query: np.ndarray, gallery: np.ndarray, of_query: Labels, of_gallery: Labels) -> Scores:
-    """Scores features [Q, F] against [G, F]; see `score_distances`."""
-    return score_distances(
-        lambda part: squared_distances(query[part], gallery), of_query, of_gallery
-    )
+    """Scores features [Q, F] against [G, F] by squared Euclidean distance.
 
-
-def score_distances(
-    distances: Callable[[slice], np.ndarray], of_query: Labels, of_gallery: Labels
-) -> Scores:
-    """Scores distances [Q, G], of which `distances(part)` gives the queries of a slice.
-
-    Raises:
-        ValueError: no query has a match in the gallery.
+    Raises ValueError where a feature is not finite, or no query has a match.
     """
-    total = len(of_query.identities)
-    parts = [slice(i, i + QUERIES_AT_ONCE) for i in range(0, total, QUERIES_AT_ONCE)]
-    ranked = [rank_queries(distances(part), *_pairs(of_query, of_gallery, part)) for part in parts]
-    ranking = Ranking(*(np.concatenate(x) for x in zip(*ranked, strict=True)))
-    if not ranking.used.any():
-        raise ValueError(
-            f"none of the {total} queries has an image of its identity from another camera "
-            "in the gallery; are query and gallery of one data set?"
-        )
-    precision, penalty, first = (x[ranking.used] for x in ranking)
-    return Scores(
-        mAP=float(precision.mean()),
-        mINP=float(penalty.mean()),
-        cmc={k: float((first <= k).mean()) for k in RANKS},
-        queries_used=len(first),
-        queries_skipped=total - len(first),
-        ranking=ranking,
-    )
-
-
-def _pairs(query: Labels, gallery: Labels, part: slice) -> tuple[np.ndarray, np.ndarray]:
-    """Returns [q, G] same identity, and [q, G] removed, of the queries of a slice."""
-    match = query.identities[part, None] == gallery.identities
-    seen = match & (query.cameras[part, None] == gallery.cameras)
-    return match, seen | (gallery.identities == JUNK)
+    (ranked,) = rank({"": query}, Share.of_all({"": gallery}), of_query, of_gallery).values()
+    return Scores.of(ranked)

@@ -51,6 +51,7 @@ def write_scores(workdir: Path, report: Mapping[str, Any]) -> None:
         for feature, scores in told.items()
         if isinstance(scores, Mapping)
         for name, value in scores.items()
+        if isinstance(value, int | float)
     }
     events = Events(workdir, report["step"])
     events.add(report["step"], values)

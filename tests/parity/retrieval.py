@@ -3,7 +3,10 @@
 import numpy as np
 
 from dpeformer_jax.features import unit_length
-from dpeformer_jax.retrieval.metrics import Ranking, rank_queries, squared_distances
+from dpeformer_jax.retrieval.distances import centre_of, centred, mean_squared
+from dpeformer_jax.retrieval.given_distances import rank_given
+from dpeformer_jax.retrieval.metrics import Ranking
+from dpeformer_jax.retrieval.protocol import Labels, matches
 from dpeformer_jax.retrieval.rerank import rerank
 from tests.parity.comparison import Quantity, Rows, unequal
 
@@ -20,9 +23,9 @@ def ranking() -> list[Quantity]:
     The ways are the gallery's own order, the best and the worst order.
     """
     rows = Rows(FILE)
-    match, _ = _pairs(rows)
+    match = rows.values["q_pids"][:, None] == rows.values["g_pids"]
     for kind, tolerance in (("norm", 5e-6), ("raw", 1e-3)):
-        distances = squared_distances(*_features(rows, kind))
+        distances = _distances(*_features(rows, kind))
         rows.add(f"{kind}: distances", tolerance, {f"{kind}/distmat": distances})
         _add_scores(rows, f"{kind}/", distances, kind)
     orders = {"stable": 0, "best": ~match * TIE_BREAKER, "worst": match * TIE_BREAKER}
@@ -62,14 +65,17 @@ def _features(rows: Rows, kind: str) -> list[np.ndarray]:
     return [unit_length(x) for x in features] if kind == "norm" else features
 
 
-def _pairs(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Returns [Q, G] same identity, and [Q, G] same identity and camera."""
-    match = rows.values["q_pids"][:, None] == rows.values["g_pids"]
-    return match, match & (rows.values["q_camids"][:, None] == rows.values["g_camids"])
+def _distances(query: np.ndarray, gallery: np.ndarray) -> np.ndarray:
+    """Returns the squared distances [Q, G] as the devices compute them."""
+    sides = {"": query}, {"": gallery}
+    distances, _ = mean_squared(*(centred(side, centre_of(sides[0])) for side in sides))
+    return np.asarray(distances)
 
 
 def _ranked(rows: Rows, distances: np.ndarray) -> Ranking:
-    return rank_queries(distances, *_pairs(rows))
+    labels = [Labels(rows.values[f"{x}_pids"], rows.values[f"{x}_camids"]) for x in "qg"]
+    blocks = [(slice(0, len(distances)), distances)]
+    return Ranking.of(rank_given(blocks, *labels, matches(*labels)))
 
 
 def _add_scores(

@@ -1,0 +1,166 @@
+"""What main.py's --mode=calibrate does: same-person thresholds, stored beside the weights."""
+
+import logging
+import shlex
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from ml_collections import ConfigDict
+
+from configs import unpack
+from configs.checks import check
+from configs.modes import chosen_weights, cutouts_of
+from configs.parsing import adopt
+from data.calibration_set import CalibrationSet, given_set, held_out_set
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.interfaces import LabelledImages, OccluderBank, TrainingImages
+from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
+from dpeformer_jax.checkpoint.weights import Weights, workdir_of
+from dpeformer_jax.features import SELECTED, FeaturePass, Features, unit_length
+from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
+from dpeformer_jax.retrieval.calibrate import calibrate
+from dpeformer_jax.retrieval.calibration import NAME, write_calibration
+from dpeformer_jax.retrieval.calibration_pairs import People
+from dpeformer_jax.retrieval.calibration_text import as_text
+from dpeformer_jax.runtime.devices import data_mesh, replicated
+from dpeformer_jax.training.occlusion import occlusion_of
+from dpeformer_jax.training.workdir import (
+    check_data,
+    recorded_data,
+    recorded_names,
+    recorded_pictures,
+)
+
+DONORS = 64  # pictures that "rectangle" and "person" take parts of
+LOG = logging.getLogger("configs.calibration")
+
+
+class Occluded:
+    """Pictures behind the training's occlusion, normalised: see base.interfaces.Images.
+
+    The occlusion of a picture follows from the seed and its place alone. Other people's pictures,
+    for the kinds that need some, are the first of up to DONORS identities.
+    """
+
+    def __init__(self, images: TrainingImages, kind: str, bank: OccluderBank | None, seed: int):
+        self._images, self._kind, self._key = images, kind, jax.random.key(seed)
+        places = np.unique(images.labels, return_index=True)[1][:DONORS]
+        (donors,) = images.batches(places[None])
+        bank = None if bank is None else OccluderBank(*map(jnp.asarray, bank))
+        self._resident = bank, jnp.asarray(donors), jnp.asarray(images.labels[places])
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def batches(self, plan: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields the pictures at the indices [S, B], a row at a time: float32 [B, H, W, 3]."""
+        for places, pixels in zip(plan, self._images.batches(plan), strict=True):
+            told = self._key, places, pixels, self._images.labels[places]
+            yield np.asarray(_occluded(self._kind, *told, *self._resident))
+
+
+def run_calibration(config: ConfigDict, workdir: Path, checkpoint: str | None) -> None:
+    """Finds the thresholds of the workdir's newest checkpoint, or of another, and stores them."""
+    settings = unpack.calibrate_of(config)
+    weights, _ = chosen_weights(workdir, checkpoint)
+    adopt(config, unpack.fields_of(weights.spec), weights.spec)
+    check(config, jax.device_count(), jax.default_backend(), training=False)
+    found = _opened(config, settings.dataset, workdir_of(weights.folder))
+    features = unpack.feature_pass_of(config, weights.spec)
+    bank, origin = cutouts_of(config)
+    behind = Occluded(found.images, config.views.occlusion, bank, config.seed)
+    people = People.of(
+        found.images.identities, found.images.cameras if found.cameras_known else None
+    )
+    told = {
+        "told": f"{len(people.places)} pictures of {len(people.images)} people ({found.told})",
+        **_heading(weights, found, features),
+        "occlusion": {"kind": config.views.occlusion, "seed": config.seed, **origin},
+        "features": calibrate(
+            *_both(weights, found.images, behind, features), people, settings.far
+        ),
+    }
+    write_calibration(weights.folder, told)
+    print(as_text(told), flush=True)
+    command = f"python main.py --mode=eval --workdir={shlex.quote(str(workdir))}"
+    LOG.info("%s holds the thresholds; next: %s", weights.folder / NAME, command)
+
+
+def _both(
+    weights: Weights, images: LabelledImages, behind: Occluded, features: FeaturePass
+) -> tuple[Features, Features]:
+    """Returns the features of the pictures, clean and occluded, at length 1."""
+    variables = jax.device_put(weights.variables, replicated(data_mesh()))
+    rows = weights.spec.rows_of(images.camera_names)[images.camera_rows]
+    clean = features(variables, images, rows, title="clean")
+    clean.pop(SELECTED, None)
+    occluded = features(variables, behind, rows, list(clean), "occluded")
+    scaled = ({n: unit_length(x) for n, x in of.items()} for of in (clean, occluded))
+    return next(scaled), next(scaled)
+
+
+def _heading(weights: Weights, found: CalibrationSet, features: FeaturePass) -> dict[str, Any]:
+    """Returns what thresholds depend on: the weights, the pictures, and how they are compared."""
+    digests = sorted(digest.hex() for digest in found.images.digests)
+    mixed = {"batch_size": features.batch_size} if weights.spec.mixes_batch else {}
+    return {
+        "weights": fingerprint(fingerprints(weights.variables)),
+        "network": weights.spec.to_json(),
+        "step": weights.step,
+        "data": found.provenance,
+        "pictures": fingerprint({"sha256": digests}),
+        "settings": {
+            "flip": features.flip,
+            "distance": "squared Euclidean of features at length 1; cosine = 1 - distance / 2",
+            "genuine": "pictures of two cameras" if found.cameras_known else "any two pictures",
+            **mixed,
+        },
+    }
+
+
+def _opened(config: ConfigDict, dataset: str, trained_in: Path) -> CalibrationSet:
+    """Opens the pictures; raises UserError where the network was trained on one of them."""
+    settings, names = unpack.data_settings_of(config), recorded_names(trained_in)
+    trained = recorded_pictures(trained_in)
+    if dataset:
+        found = given_set(settings, dataset, config.eval.datasets, names)
+    else:
+        found = held_out_set(settings, names)
+        if names:
+            check_data(trained_in, recorded_data(trained_in) | {"datasets": found.provenance})
+    if not trained:
+        LOG.warning(
+            "%s does not record which pictures the network was trained on; if these were among "
+            "them, the thresholds promise nothing",
+            trained_in,
+        )
+    if shared := sum(digest in trained for digest in found.images.digests):
+        raise UserError(
+            f"{shared} of the {len(found.images)} pictures ({found.told}) were trained on, as "
+            f"{trained_in} records, so they say nothing of people that are new: set "
+            "config.data.held_out, config.data.split_seed and the data sets as in the training, or "
+            "give another data set by --config.calibrate.dataset"
+        )
+    return found
+
+
+@partial(jax.jit, static_argnames="kind")
+def _occluded(
+    kind: str,
+    key: jax.Array,
+    places: jax.Array,
+    pixels: jax.Array,
+    labels: jax.Array,
+    bank: OccluderBank | None,
+    donors: jax.Array,
+    of_donors: jax.Array,
+) -> jax.Array:
+    """Occludes uint8 pictures [B, H, W, 3] at their places [B]; returns them normalised."""
+    occlude = occlusion_of(kind, bank, donors, of_donors)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(key, places)
+    return normalize_pixels(jax.vmap(occlude)(keys, from_uint8(pixels), labels))
