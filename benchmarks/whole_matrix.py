@@ -52,14 +52,14 @@ def rerank(
 ) -> np.ndarray:
     """Returns re-ranked distances [Q, G] (Zhong et al., CVPR 2017, arXiv 1701.08398).
 
-    As the field's programs do it: matrices [N, N] of distances and encodings, and loops over the
-    images. The authors' program sorts whole rows; this one only their front, as some others do.
+    As the authors' program does it, in float32: matrices [N, N] of distances, their order and
+    encodings, and loops over the images that find each member's set anew.
     """
     features = np.concatenate([query, gallery])
     distances = squared_distances(features, features)
     np.fill_diagonal(distances, 0)
     distances /= distances.max(axis=1, keepdims=True)
-    order = front(distances, max(k1 + 1, k2))
+    order = np.argsort(distances, axis=1).astype(np.int32)
     encodings = encoded(distances, order, k1)
     original = distances[: len(query), len(query) :].copy()
     del distances
@@ -70,28 +70,19 @@ def rerank(
     return (1 - weight) * jaccard(averaged, len(query)) + weight * original
 
 
-def front(distances: np.ndarray, count: int) -> np.ndarray:
-    """Returns each row's nearest images [N, count] in their order."""
-    order = np.argpartition(distances, count - 1, axis=1)[:, :count]
-    nearest = np.argsort(np.take_along_axis(distances, order, axis=1), axis=1)
-    return np.take_along_axis(order, nearest, axis=1)
-
-
 def encoded(distances: np.ndarray, order: np.ndarray, k1: int) -> np.ndarray:
     """Returns [N, N] weights of each image's expanded k-reciprocal neighbours, 0 elsewhere."""
     encodings = np.zeros_like(distances)
-    half = round(k1 / 2)
-    halves = [reciprocal(order, image, half) for image in range(len(order))]
     for image, row in enumerate(distances):
         members = reciprocal(order, image, k1)
-        joining = [
-            halves[member]
-            for member in members
-            if 3 * np.isin(halves[member], members).sum() > 2 * len(halves[member])
-        ]
-        members = np.unique(np.concatenate([members, *joining]))
-        weights = np.exp(-row[members])
-        encodings[image, members] = weights / weights.sum()
+        expanded = members
+        for member in members:
+            joining = reciprocal(order, member, round(k1 / 2))
+            if 3 * len(np.intersect1d(joining, members)) > 2 * len(joining):
+                expanded = np.append(expanded, joining)
+        expanded = np.unique(expanded)
+        weights = np.exp(-row[expanded])
+        encodings[image, expanded] = weights / weights.sum()
     return encodings
 
 

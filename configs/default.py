@@ -118,7 +118,7 @@ FIELDS = (
     Field("eval.expand_alpha", 3.0, "power of their similarity", low=0, free=True),
     # "float16" halves the memory of gallery features and rounds them (docs/scoring.md).
     Field("eval.storage", "float32", "of the gallery", choices=("float32", "float16"), free=True),
-    Field("eval.memory_mb", 32, "that blocks of distances take", low=1, free=True),
+    Field("eval.memory_mb", 128, "that blocks of distances take", low=1, free=True),
     # k-reciprocal re-ranking (arXiv 1701.08398).
     Field("eval.rerank", False, "also score after re-ranking", free=True),
     Field("eval.rerank_preset", "", "re-rank with k1-k2", choices=PRESETS, free=True),

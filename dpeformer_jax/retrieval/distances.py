@@ -22,7 +22,7 @@ from dpeformer_jax.runtime.devices import prefetch
 PAIRS_AT_ONCE = 32  # so that the rows of exact distances stay in the processor's cache
 QUERIES_AT_ONCE = 1024
 MB = 2**20
-MEMORY_MB = 32  # that blocks may take where nobody says otherwise
+MEMORY_MB = 128  # that blocks may take where nobody says otherwise
 
 Targets = Mapping[str, tuple[str, ...]]  # what is ranked: name -> names of the features it is of
 
@@ -127,7 +127,8 @@ def gallery_blocks(
     """
     total = len(next(iter(gallery.values())))
     width = sum(x.shape[1] for x in gallery.values())
-    row_bytes = 16 * width + 32 * QUERIES_AT_ONCE  # three blocks, one centred; the distances
+    # Copies of blocks, distances, and as much again that allocators keep: measured.
+    row_bytes = 64 * width + 128 * QUERIES_AT_ONCE
     size = min(memory_mb * MB // row_bytes, total)
     size = -(-max(size, 1) // mesh.size) * mesh.size
     places = [slice(start, min(start + size, total)) for start in range(0, total, size)]

@@ -5,6 +5,7 @@ neighbours (reciprocal.py), and encodings are compared by their Jaccard distance
 and a column for every image, nor for every query and gallery image.
 """
 
+import itertools
 from collections.abc import Iterator
 
 import jax
@@ -124,9 +125,13 @@ def _distance_rows(
         part = slice(start, min(start + step, queries))
         ours = centred({n: padded(x[part], step) for n, x in query.items()}, centre)
         distances = np.empty((part.stop - start, images), np.float32)
-        for columns, block in gallery_blocks(gallery, mesh, memory_mb // 2):
-            found = np.asarray(_distances(ours, centred(block, centre)))
-            distances[:, columns] = found[: len(distances), : columns.stop - columns.start]
+        found = (
+            (columns, _distances(ours, centred(block, centre)))
+            for columns, block in gallery_blocks(gallery, mesh, memory_mb)
+        )
+        for (columns, values), _ in itertools.pairwise(itertools.chain(found, [None])):
+            rows = np.asarray(values)[: len(distances), : columns.stop - columns.start]
+            distances[:, columns] = rows
         yield part, np.maximum(distances, 0, out=distances)
 
 

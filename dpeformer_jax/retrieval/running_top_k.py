@@ -135,16 +135,14 @@ def _show(
     """Adds the images from start to stop, whose distances are the first columns of [B, B']."""
     # Each row whole on one device, so that top_k sees the places of equal ones in their order.
     distance = jax.lax.with_sharding_constraint(distance, split_by_example(mesh))
-    places = start + jnp.arange(distance.shape[1])
-    real, kept = places < stop, seen.places.shape[1]
-    nearness = jnp.where(real, -distance, -jnp.inf)
-    nearness, new = jax.lax.top_k(nearness, min(kept, len(places)))
-    nearness = jnp.concatenate([seen.nearness, nearness], axis=1)
-    places = jnp.concatenate([seen.places, places[new]], axis=1)
+    real, kept = start + jnp.arange(distance.shape[1]) < stop, seen.places.shape[1]
+    # What was seen comes first: a CPU then finds few of the new ones worth keeping.
+    nearness = jnp.concatenate([seen.nearness, jnp.where(real, -distance, -jnp.inf)], axis=1)
     nearness, best = jax.lax.top_k(nearness, kept)
+    known = jnp.take_along_axis(seen.places, jnp.minimum(best, kept - 1), axis=1)
     return Seen(
         nearness,
-        jnp.take_along_axis(places, best, axis=1),
+        jnp.where(best < kept, known, start + best - kept),
         jnp.maximum(seen.largest, jnp.max(distance, axis=1, initial=0, where=real)),
         jnp.maximum(seen.error, jnp.max(error, axis=1, initial=0, where=real)),
     )
