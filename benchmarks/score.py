@@ -7,7 +7,8 @@ The features are drawn, by default as many as Market-1501 has. The peers are a d
 is sorted as a whole, and dense k-reciprocal re-ranking: see whole_matrix.py. A peer's scores must
 be the same. Each program has a process of its own, and its memory is the highest of that process,
 above what it had when the features lay ready. Scoring and its peer take turns. Re-ranking and its
-peer are measured once each, after a first call of ours that compiles.
+peer are measured once each, after a first call of ours that compiles; so is scoring with
+--repeats=1.
 """
 
 import argparse
@@ -113,7 +114,7 @@ def once(ours: Apart, peer: Apart | None) -> Timing:
 def main() -> None:
     """Prints the line of scoring and, where it is asked for, that of re-ranking."""
     options = _options()
-    turns = partial(alternate, repeats=options.repeats)
+    turns = once if options.repeats == 1 else partial(alternate, repeats=options.repeats)
     peer = sorted_whole if options.peer else None
     measure("score", options.size, scored, peer, "NumPy, whole matrix", turns)
     if options.rerank:

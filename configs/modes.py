@@ -29,7 +29,8 @@ from dpeformer_jax.checkpoint.weights import (
     workdir_of,
 )
 from dpeformer_jax.retrieval.evaluate import evaluate
-from dpeformer_jax.retrieval.report import Evaluation, stored_report, table, write_report
+from dpeformer_jax.retrieval.report import Evaluation, stored_report, write_report
+from dpeformer_jax.retrieval.scores_text import table
 from dpeformer_jax.runtime.devices import data_mesh, replicated
 from dpeformer_jax.training.loop import train
 from dpeformer_jax.training.workdir import (
@@ -111,7 +112,8 @@ def run_evaluation(config: ConfigDict, workdir: Path, checkpoint: str | None) ->
     features = unpack.feature_pass_of(config, spec)
     variables = jax.device_put(weights.variables, replicated(data_mesh()))
     heading = source | {"step": weights.step}
-    found = evaluate(features, variables, spec, dataset.tests, unpack.scoring_of(config), heading)
+    scoring = unpack.scoring_of(config)
+    found = evaluate(*(features, variables, spec, dataset.tests, scoring, heading), weights.folder)
     if trained_in != workdir:
         write_config(workdir, config)
     tell(workdir / "eval.json", found)

@@ -104,8 +104,10 @@ def held_out_set(settings: DataSettings, known: Mapping[str, str]) -> Calibratio
         records = JoinedRecords(list(sets.values()), cameras.rows, HELD_OUT)
         people = records.people
     told = f"held-out identities of {some([names[spec] for spec in training])}"
+    trained = {digest for opened in sets.values() for digest in opened.splits["train"].digests}
+    counted = np.array([digest not in trained for digest in records.digests])
     by_name = {names[spec]: opened for spec, opened in sets.items()}
-    return _calibration_set(told, records, people, cameras, by_name, settings)
+    return _calibration_set(told, records, people, cameras, by_name, settings, counted)
 
 
 def given_set(
@@ -128,8 +130,10 @@ def given_set(
     records = AllSplits(opened)
     cameras = Cameras.of([(names[spec], records.cameras, opened.names.cameras)])
     people = opened.names.identities if opened.one_numbering else NO_NAMES.identities
-    by_name = {names[spec]: opened}
-    return _calibration_set(f"all of {names[spec]}", records, people, cameras, by_name, settings)
+    nobody = [JUNK, DISTRACTOR] if _has_distractors(opened) else [JUNK]
+    counted = ~np.isin(records.identities, nobody)
+    told, by_name = f"all of {names[spec]}", {names[spec]: opened}
+    return _calibration_set(told, records, people, cameras, by_name, settings, counted)
 
 
 def _calibration_set(
@@ -139,8 +143,16 @@ def _calibration_set(
     cameras: Cameras,
     sets: Mapping[str, OpenedDataset],
     settings: DataSettings,
+    counted: np.ndarray,
 ) -> CalibrationSet:
-    places = _usable(records, people, list(sets.values()), settings.split_seed)
+    """Puts together what was opened; counted: [M] bool, which pictures may count."""
+    places = _usable(records, people, settings.split_seed, counted)
+    if not len(places):
+        raise UserError(
+            f"none of the {len(records)} pictures ({told}) can be calibrated on: they are junk, "
+            f"distractors or copies of training pictures, or one identity has more than {MOST:,}; "
+            f"give another data set by --{FIELD}=BUILDER=FOLDER"
+        )
     if left := len(records) - len(places):
         log.info("calibration: %d of %d pictures are left out", left, len(records))
     cameras = cameras._replace(rows=cameras.rows[places])
@@ -162,7 +174,7 @@ def _refuse_tested(
         test = opened if spec == opened.spec else open_set(spec, settings)
         splits = [of for split, of in test.splits.items() if split in ("query", "gallery")]
         shared = sum(digest in own for of in splits for digest in of.digests)
-        if shared or test.fingerprint == opened.fingerprint:
+        if shared:
             raise UserError(
                 f"{FIELD} = {text!r} holds {shared} pictures of the test set {test.title}: "
                 "thresholds that saw the test set promise nothing; give another data set, or train "
@@ -170,15 +182,14 @@ def _refuse_tested(
             )
 
 
-def _usable(records: Any, people: Texts, sets: Sequence[OpenedDataset], seed: int) -> np.ndarray:
-    """Returns the places of the pictures that count, sorted.
+def _usable(records: Any, people: Texts, seed: int, counted: np.ndarray) -> np.ndarray:
+    """Returns the places of the pictures to calibrate on, sorted.
 
-    Junk and distractors name nobody, and copies of a picture say nothing new. Of more than MOST
+    Of those that are counted, [M] bool, copies of a picture say nothing new. Of more than MOST
     pictures whole identities are taken, by the hash of their names.
     """
-    first = {digest: place for place, digest in reversed(list(enumerate(records.digests)))}
-    unnamed = [JUNK, DISTRACTOR] if any(map(_has_distractors, sets)) else [JUNK]
-    places = np.array(sorted(p for p in first.values() if records.identities[p] not in unnamed))
+    first = {records.digests[place]: place for place in np.flatnonzero(counted)[::-1]}
+    places = np.array(sorted(first.values()), int)
     identities = records.identities[places]
     numbers, counts = np.unique(identities, return_counts=True)
     count_of = dict(zip(numbers.tolist(), counts.tolist(), strict=True))

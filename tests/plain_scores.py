@@ -75,6 +75,12 @@ def crowd(queries=40, images=150, people=12, width=16, seed=0, dtype=np.float32)
     return query, gallery, of_query, of_gallery
 
 
+def one_image():
+    """As `crowd`, with a gallery of one image, that some queries match."""
+    query, gallery, of_query, _ = crowd(images=1)
+    return query, gallery, of_query, Labels(of_query.identities[:1], 1 + of_query.cameras[:1])
+
+
 def grid(queries=30, images=120, seed=0):
     """As `crowd`, of small whole numbers: masses of equal distances and of copies."""
     rng = np.random.default_rng(seed)

@@ -131,7 +131,7 @@ def test_the_table_has_a_row_for_each_threshold_and_fits_the_terminal():
     assert f"{distance:.3f} [" in row and row.split()[1:3] == ["1", "%"]
 
 
-@pytest.mark.parametrize("far", [(), (0.0,), (0.01, 0.2), (float("nan"),)])
+@pytest.mark.parametrize("far", [(), (0.0,), (0.01, 0.2), (float("nan"),), ("a",)])
 def test_rates_that_are_none_are_refused(far):
     with pytest.raises(UserError, match="config.calibrate.far = "):
         CalibrateSettings(far=far)

@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -83,6 +84,29 @@ def test_each_joined_set_holds_out_its_own_people(people, tmp_path, write_image)
     )
     assert not names(held.images) & names(dataset.train) and dataset.num_classes == 6
     assert len(set(held.images.cameras)) == 4 and list(held.provenance) == ["people", "more"]
+
+
+def test_distractors_of_a_gallery_cost_no_joined_set_a_held_out_person(people, market, write_image):
+    for name in ("12_c1_0.jpg", "12_c3_1.jpg"):
+        write_image(market / "bounding_box_train" / name)
+    joined = replace(people, joined=(f"reid_folder={market}",), held_out=0.5)
+    held = held_out_set(joined, {}).images
+    sets = [name.split("/")[0] for name in names(held)]
+    assert sorted(sets) == ["market"] * 2 + ["people"] * 2
+
+
+def test_a_held_out_picture_with_a_copy_in_the_training_is_left_out(people):
+    before, trained = held_out_set(people, {}).images, load_dataset(people, (), SAMPLING).train
+    root = Path(people.root)
+    shutil.copy(root / trained.paths[0], root / before.paths[0])
+    after = held_out_set(people, {}).images
+    assert after.paths == before.paths[1:] and not set(after.digests) & set(trained.digests)
+
+
+def test_a_set_of_which_nothing_counts_is_refused(people, market, monkeypatch):
+    monkeypatch.setattr(calibration_set, "MOST", 0)
+    with pytest.raises(UserError, match="none of the 16 pictures .all of market. can be calib"):
+        given_set(people, f"reid_folder={market}", (), {})
 
 
 def test_a_training_that_held_out_nobody_is_told_both_mends(people):

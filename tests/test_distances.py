@@ -10,6 +10,7 @@ from dpeformer_jax.retrieval.distances import (
     centre_of,
     centred,
     exact,
+    finite,
     gallery_blocks,
     largest_distance,
     mean_squared,
@@ -85,3 +86,23 @@ def test_no_distance_is_above_the_largest():
     query, gallery, *_ = plain_scores.crowd()
     largest = largest_distance([query["parts"]], [gallery["parts"]])
     assert plain_scores.distances(query["parts"], gallery["parts"]).max() <= largest <= 4.001
+
+
+@pytest.mark.parametrize("width", [8192, 9001])
+def test_an_exact_distance_does_not_depend_on_the_other_pairs(width):
+    rng = np.random.default_rng(0)
+    query = rng.standard_normal((1, width)).astype(np.float32)
+    gallery = np.tile(rng.standard_normal((1, width)).astype(np.float32), (33, 1))
+    found = exact([query], [gallery], np.zeros(33, int), np.arange(33))  # the last one alone
+    assert len(set(found)) == 1
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, 1e19])
+def test_a_feature_that_float32_cannot_square_is_an_error(value):
+    features = np.ones((3, 4), np.float32)
+    finite(features * np.float32(1e17))
+    finite(np.full((3, 4), 65504, np.float16))
+    finite(np.ones((3, 4), np.float64))
+    features[1, 2] = value
+    with pytest.raises(ValueError, match="not finite"):
+        finite(features)

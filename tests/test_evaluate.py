@@ -3,28 +3,32 @@
 import json
 
 import numpy as np
+import plain_scores
 import pyarrow.compute as pc
 import pytest
 from toy import ToyImages, toy_spec, toy_tests, toy_variables
 
 from dpeformer_jax.base import interfaces
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
 from dpeformer_jax.features import SELECTED, FeaturePass
 from dpeformer_jax.model.families import build_network
+from dpeformer_jax.retrieval.calibration import write_calibration
 from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.metrics import Ranking
 from dpeformer_jax.retrieval.per_query import rows_of
-from dpeformer_jax.retrieval.report import table
+from dpeformer_jax.retrieval.protocol import Labels
+from dpeformer_jax.retrieval.scores_text import table
 from dpeformer_jax.retrieval.scoring import Scoring
 from dpeformer_jax.runtime.devices import data_mesh
 
 FEW = {"k1": 5, "k2": 3}
 
 
-def evaluated(spec, test_sets, rerank=None, flip=False, **scoring):
+def evaluated(spec, test_sets, rerank=None, flip=False, checkpoint=None, **scoring):
     features = FeaturePass(build_network(spec), data_mesh(), 8, flip=flip)
     how = Scoring(rerank=rerank, **scoring)
-    return evaluate(features, toy_variables(spec), spec, test_sets, how, {})
+    return evaluate(features, toy_variables(spec), spec, test_sets, how, {}, checkpoint)
 
 
 def scored(*arguments, **options):
@@ -140,3 +144,78 @@ def test_the_rows_of_the_queries_are_what_the_scores_are_means_of():
 def test_a_network_that_chooses_no_patches_has_none_to_count():
     ranking = Ranking(*np.ones((3, 24)))
     assert rows_of("toy", "f", ToyImages(), ranking, None)["kept_patches"].null_count == 24
+
+
+def calibrated(folder, spec, **settings):
+    """Stores thresholds of the toy network that accept half and all of what there is."""
+    weights = fingerprint(fingerprints(toy_variables(spec)))
+    thresholds = [
+        {"far": far, "distance": distance, "far_as_many": [0.0, 0.6], "tar_as_many": [0.0, 1.0]}
+        for far, distance in ((0.5, 0.2), (1.0, 4.0))
+    ]
+    none = {"far": 1e-4, "distance": None, "far_as_many": None, "tar_as_many": None}
+    features = {"concat": {"thresholds": [*thresholds, none]}}
+    told = {"weights": weights, "settings": {"flip": False} | settings, "features": features}
+    write_calibration(folder, told)
+
+
+def test_a_test_set_is_measured_at_the_stored_thresholds(tmp_path):
+    spec = toy_spec()
+    calibrated(tmp_path, spec)
+    report = evaluated(spec, toy_tests(), checkpoint=tmp_path).report
+    toy = report["datasets"]["toy"]
+    assert "at_thresholds" not in toy["holistic"]
+    half, everything = toy["concat"]["at_thresholds"]
+    assert (everything["far"], everything["tar"], everything["as_promised"]) == (1, 1, False)
+    features = FeaturePass(build_network(spec), data_mesh(), 8)
+    query, gallery = (
+        features(toy_variables(spec), images, images.camera_rows, ["holistic", "parts"], "", True)
+        for images in (toy_tests()[0].query, toy_tests()[0].gallery)
+    )
+    labels = [Labels(of.identities, of.cameras) for of in (toy_tests()[0].query,) * 2]
+    matrix = plain_scores.mean_distances(query, gallery)
+    genuine, impostors = plain_scores.genuine_and_impostors(matrix, *labels)
+    assert half["far"] == pytest.approx(np.mean(impostors <= 0.2), abs=0.01)
+    assert half["tar"] == np.mean(genuine <= 0.2)
+    assert half["as_promised"] is (0 <= half["far"] <= 0.6)
+    assert f"up to 0.200, for FAR 50 %: FAR {100 * half['far']:.2g} % (promised" in table(report)
+
+
+@pytest.mark.parametrize(
+    ("stored", "scoring"), [({"flip": True}, {}), ({}, {"metric": "euclidean"})]
+)
+def test_thresholds_of_other_settings_are_not_compared(tmp_path, caplog, stored, scoring):
+    spec = toy_spec()
+    calibrated(tmp_path, spec, **stored)
+    report = evaluated(spec, toy_tests(), checkpoint=tmp_path, **scoring).report
+    assert "at_thresholds" not in report["datasets"]["toy"]["concat"]
+    assert "is of other settings" in caplog.text
+
+
+def test_thresholds_of_other_weights_are_refused(tmp_path):
+    calibrated(tmp_path, toy_spec(stride=8))
+    with pytest.raises(UserError, match="is of the weights"):
+        evaluated(toy_spec(), toy_tests(), checkpoint=tmp_path)
+
+
+def test_settings_tell_what_is_not_usual():
+    usual = {"flip": False, "rerank": None, "features": ["holistic", "parts", "concat"]}
+    assert scored(toy_spec(), toy_tests())["settings"] == usual
+    told = scored(toy_spec(), toy_tests(), camera_rule=False, expand=2, memory_mb=1)["settings"]
+    assert told == usual | {"camera_rule": False, "expand": 2}
+
+
+def test_raw_features_are_compared_as_they_are():
+    """Which matters: the toy network's features have different lengths."""
+    spec = toy_spec()
+    (test,) = toy_tests()
+    features = FeaturePass(build_network(spec), data_mesh(), 8)
+    query, gallery = (
+        features(toy_variables(spec), images, images.camera_rows, ["holistic"])["holistic"]
+        for images in (test.query, test.gallery)
+    )
+    labels = [Labels(of.identities, of.cameras) for of in (test.query, test.gallery)]
+    ranks = plain_scores.ranks_of_matches(plain_scores.distances(query, gallery), *labels)
+    found = scored(spec, [test], metric="euclidean")["datasets"]["toy"]["holistic"]
+    assert found["mAP"] == pytest.approx(plain_scores.scores(ranks)[0])
+    assert scored(spec, [test])["datasets"]["toy"]["holistic"]["roc"] != found["roc"]

@@ -42,3 +42,11 @@ def test_more_neighbours_than_images():
     np.testing.assert_allclose(
         found["parts"], expand(query, Share.of_all(gallery), 3, 1.0)["parts"]
     )
+
+
+def test_a_process_without_gallery_images_leaves_queries_as_they_are():
+    """It must reach the sum over the processes, in which the others wait for it."""
+    query, gallery, *_ = plain_scores.crowd(images=3)
+    found = expand(query, Share.of_all(gallery).only(np.zeros(0, int)), 2, 3.0)
+    for name, features in found.items():
+        np.testing.assert_allclose(features, query[name], atol=1e-6)

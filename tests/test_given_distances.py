@@ -6,7 +6,7 @@ import pytest
 from test_ranking import assert_ranks, ranks
 
 from dpeformer_jax.retrieval.given_distances import rank_given
-from dpeformer_jax.retrieval.protocol import matches
+from dpeformer_jax.retrieval.protocol import Labels, matches
 
 
 @pytest.mark.parametrize("people", [plain_scores.crowd, plain_scores.grid])
@@ -23,3 +23,10 @@ def test_ranks_equal_a_sort_of_the_whole_matrix(people, rows, camera_rule):
     expected = plain_scores.ranks_of_matches(matrix, *labels, camera_rule=camera_rule)
     assert_ranks(ranks(found), expected)
     assert found.impostors is None
+
+
+def test_no_query_is_an_error():
+    nobody = Labels(np.zeros(0, int), np.zeros(0, int))
+    somebody = Labels(np.ones(2, int), np.ones(2, int))
+    with pytest.raises(ValueError, match="no query"):
+        rank_given([], nobody, somebody, matches(nobody, somebody))

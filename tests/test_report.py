@@ -10,7 +10,8 @@ from toy import ToyImages, toy_spec
 from dpeformer_jax.retrieval import report as module
 from dpeformer_jax.retrieval.metrics import Ranking
 from dpeformer_jax.retrieval.per_query import beside, read_rows, rows_of
-from dpeformer_jax.retrieval.report import Evaluation, table, write_report
+from dpeformer_jax.retrieval.report import Evaluation, write_report
+from dpeformer_jax.retrieval.scores_text import table
 
 SCORES = {"mAP": 0.25, "mINP": 0.125, "rank1": 0.5, "rank5": 0.75, "rank10": 1.0, "rank20": 1.0}
 

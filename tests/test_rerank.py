@@ -239,6 +239,12 @@ def test_impossible_settings_are_an_error(wrong):
         rerank_rows(*({"": side} for side in crowd()), **wrong)  # before a row is asked for
 
 
+@pytest.mark.parametrize(("queries", "images"), [(0, 5), (5, 0)])
+def test_nothing_to_rerank_is_an_error(queries, images):
+    with pytest.raises(ValueError, match=f"{images} gallery images for {queries} queries"):
+        rerank(np.ones((queries, 3)), np.ones((images, 3)))
+
+
 @pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_features_that_are_no_numbers_are_an_error(value):

@@ -51,7 +51,9 @@ def test_one_process_has_everything():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("scene", "processes"), [("crowd", 2), ("crowd", 3), ("grid", 2)])
+@pytest.mark.parametrize(
+    ("scene", "processes"), [("crowd", 2), ("crowd", 3), ("grid", 2), ("one_image", 2)]
+)
 def test_processes_score_together_as_one(tmp_path, scene, processes):
     with socket.socket() as free:
         free.bind(("localhost", 0))

@@ -2,8 +2,10 @@
 
 import numpy as np
 import plain_scores
+import pytest
 
 from dpeformer_jax.retrieval.protocol import matches
+from dpeformer_jax.retrieval.scoring import Scoring, scores_of
 from dpeformer_jax.retrieval.shares import Share
 from dpeformer_jax.retrieval.single_shot import drawn_gallery, drawn_matches, single_shot_cmc
 
@@ -60,3 +62,21 @@ def test_an_only_image_of_each_person_gives_the_usual_cmc():
     matrix = plain_scores.distances(query["parts"], gallery["parts"])
     *_, ranks = plain_scores.scores(plain_scores.ranks_of_matches(matrix, of_query, of_gallery))
     assert list(found["parts"].values()) == [np.mean(ranks <= k) for k in RANKS]
+
+
+def test_a_gallery_without_a_match_is_an_error():
+    query, gallery, of_query, of_gallery = plain_scores.crowd()
+    nobody = of_gallery.without(np.arange(len(of_gallery.identities)))
+    pairs = matches(of_query, nobody)
+    with pytest.raises(ValueError, match="none of the 40 queries has a match"):
+        single_shot_cmc(
+            *(query, Share.of_all(gallery), of_query, nobody, pairs), draws=2, ranks=RANKS
+        )
+
+
+def test_nothing_is_drawn_or_expanded_where_no_query_has_a_match():
+    query, gallery, of_query, of_gallery = plain_scores.crowd()
+    nobody = of_gallery.without(np.arange(len(of_gallery.identities)))
+    scoring = Scoring(single_shot=2, expand=2, rerank={"k1": 6, "k2": 3, "weight": 0.3})
+    with pytest.raises(ValueError, match="of its identity from another camera"):
+        next(scores_of(query, Share.of_all(gallery), of_query, nobody, scoring))

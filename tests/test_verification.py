@@ -70,3 +70,9 @@ def test_the_rates_of_a_test_set(camera_rule):
 def test_a_rate_that_the_pairs_cannot_show_is_not_told():
     told = as_dict(np.array([0.1]), binned(np.linspace(1, 3, 999)))
     assert (told["tar@1e-2"], told["tar@1e-3"], told["tar@1e-4"]) == (1, None, None)
+
+
+def test_thresholds_beyond_the_bins_accept_the_first_bin_or_all():
+    impostors = Impostors(np.array([3, 4]), 1.0, 0.0)
+    found = impostors.at_most(np.array([-5, 0.5, 1.5, 1e30, np.inf]))
+    assert found.tolist() == [3, 3, 7, 7, 7]

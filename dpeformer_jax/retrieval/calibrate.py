@@ -18,6 +18,7 @@ from dpeformer_jax.retrieval.thresholds import FEWEST_ACCEPTED, threshold_of, th
 
 # In resamples more pairs than in the sample may lie below a threshold: so many times more are kept.
 SAFETY = 3
+MOST = 0.1  # false-accept rate that can be chosen
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)  # that tell of a distribution
 LOG = logging.getLogger(__name__)
 
@@ -30,11 +31,11 @@ class CalibrateSettings:
     far: tuple[float, ...] = (1e-2, 1e-3, 1e-4)
 
     def __post_init__(self):
-        wrong = [rate for rate in self.far if not 0 < rate <= 0.1]
-        if wrong or not self.far:
+        right = [isinstance(rate, float | int) and 0 < rate <= MOST for rate in self.far]
+        if not right or not all(right):
             raise UserError(
                 f"config.calibrate.far = {tuple(self.far)} must be false-accept rates above 0 and "
-                "at most 0.1, for example (0.01, 0.001)"
+                f"at most {MOST}, for example (0.01, 0.001)"
             )
 
 

@@ -67,6 +67,12 @@ def read_calibration(folder: Path, weights: str) -> Calibration | None:
     return told
 
 
+def fits(calibration: Calibration, settings: Mapping[str, Any]) -> bool:
+    """Tells whether thresholds hold for features of an evaluation's settings (eval.json)."""
+    same = all(calibration["settings"].get(n) == settings.get(n) for n in ("flip", "batch_size"))
+    return same and settings.get("metric", "cosine") == "cosine"
+
+
 def thresholds_of(calibration: Calibration, feature: str) -> np.ndarray:
     """Returns the thresholds [R] of a feature, squared distances; none of a feature without any."""
     return np.array([of["distance"] for of in _found(calibration, feature)])

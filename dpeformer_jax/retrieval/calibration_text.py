@@ -9,9 +9,11 @@ THRESHOLD = (11, 8, 23, 8, 26, 24)  # columns
 KIND = (11, 10, 8, 14, 14, 10)
 LEGEND = (
     "Two pictures show the same person where their squared distance (features at length 1; cosine "
-    "similarity = 1 - distance / 2) is at most the threshold. FAR: share of pairs of two people "
-    "that are accepted; TAR: share of pairs of one person. In brackets: 95 % intervals; of FAR and "
-    "TAR for another group of as many new people, of the same kind of pictures."
+    "similarity = 1 - distance / 2) is at most the threshold. FAR, the false-accept rate: share of "
+    "pairs of two people that are accepted. TAR, the true-accept rate: share of pairs of one "
+    "person; where it is not far above the FAR, the network does not tell these people apart. In "
+    "brackets: 95 % intervals; of FAR and TAR for another group of as many new people, of the same "
+    "kind of pictures."
 )
 OCCLUDED = (
     "What the same thresholds accept when one picture of a pair (mixed) or both (occluded) are "

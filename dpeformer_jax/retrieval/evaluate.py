@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,11 +14,20 @@ from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
 from dpeformer_jax.features import SELECTED, FeaturePass, Features
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.retrieval import verification
+from dpeformer_jax.retrieval.calibration import (
+    NAME,
+    Calibration,
+    at_thresholds,
+    fits,
+    read_calibration,
+    thresholds_of,
+)
 from dpeformer_jax.retrieval.confidence import interval
 from dpeformer_jax.retrieval.distances import targets_of
 from dpeformer_jax.retrieval.duplicates import duplicates, warn_of_duplicates
 from dpeformer_jax.retrieval.per_query import rows_of
 from dpeformer_jax.retrieval.protocol import Labels
+from dpeformer_jax.retrieval.ranking import Ranked
 from dpeformer_jax.retrieval.report import Evaluation
 from dpeformer_jax.retrieval.scoring import Scored, Scoring, scores_of
 from dpeformer_jax.retrieval.shares import Share
@@ -32,6 +42,7 @@ def evaluate(
     test_sets: Sequence[TestSet],
     scoring: Scoring,
     heading: Mapping[str, Any],
+    checkpoint: Path | None = None,
 ) -> Evaluation:
     """Scores a network on every test set.
 
@@ -43,8 +54,12 @@ def evaluate(
         test_sets: what to score it on.
         scoring: how features are compared.
         heading: what the caller knows of the network, such as its step.
+        checkpoint: folder of the weights; the report compares the test sets with the thresholds
+            that --mode=calibrate stored there, if there are some.
 
-    Raises UserError where the network embeds the camera and does not know one of a test set's.
+    Raises:
+        UserError: the network embeds the camera and does not know one of a test set's, or the
+            stored thresholds are of other weights.
     """
     settings: dict[str, Any] = {"flip": features.flip, **scoring.settings()}
     if spec.mixes_batch:
@@ -54,14 +69,21 @@ def evaluate(
             "scores change with config.eval.batch_size and with the order of files",
             features.batch_size,
         )
+    weights = fingerprint(fingerprints(jax.device_get(variables)))
+    stored = None if checkpoint is None else read_calibration(checkpoint, weights)
+    if stored is not None and not fits(stored, settings):
+        LOG.warning(
+            "%s is of other settings (%s), so its thresholds are not compared with the test sets",
+            *(checkpoint / NAME, stored["settings"]),
+        )
+        stored = None
     datasets, rows = {}, []
     for test in test_sets:
         query, gallery, kept = _features_of(features, variables, spec, test, scoring)
         settings["features"] = list(targets_of(query))
-        told, of_queries = _scored(query, gallery, kept, test, scoring)
+        told, of_queries = _scored(query, gallery, kept, test, scoring, stored)
         datasets[test.name] = {**test.provenance, **told}
         rows += of_queries
-    weights = fingerprint(fingerprints(jax.device_get(variables)))
     told = {"network": spec.to_json(), "weights": weights, "settings": settings}
     return Evaluation({**heading, **told, "datasets": datasets}, pa.concat_tables(rows))
 
@@ -91,6 +113,7 @@ def _scored(
     kept: np.ndarray | None,
     test: TestSet,
     scoring: Scoring,
+    stored: Calibration | None,
 ) -> tuple[dict[str, Any], list[pa.Table]]:
     """Returns what eval.json says of a data set, and the rows of its queries."""
     labels = [Labels(of.identities, of.cameras) for of in (test.query, test.gallery)]
@@ -104,6 +127,8 @@ def _scored(
     rows = []
     for name, found in scores_of(query, gallery, *labels, scoring):
         told[name] = of_feature(found, labels[0].identities)
+        if stored is not None and found.ranked.impostors is not None:
+            told[name] |= _at_thresholds(stored, name, found.ranked)
         rows.append(rows_of(test.name, name, test.query, found.scores.ranking, kept))
         counts = found.scores.queries_used, found.scores.queries_skipped
     return told | dict(zip(("queries_used", "queries_skipped"), counts, strict=True)), rows
@@ -118,8 +143,17 @@ def of_feature(found: Scored, identities: np.ndarray) -> dict[str, Any]:
         ends = interval(values[ranking.used], used)
         told[f"{name}_interval"] = ends and list(ends)
     if found.ranked.impostors is not None:
-        genuine = found.ranked.distances[np.isfinite(found.ranked.distances)]
-        told |= verification.as_dict(genuine, found.ranked.impostors)
+        told |= verification.as_dict(found.ranked.genuine, found.ranked.impostors)
     if found.single_shot:
         told["single_shot"] = {f"rank{k}": share for k, share in found.single_shot.items()}
     return told
+
+
+def _at_thresholds(stored: Calibration, name: str, ranked: Ranked) -> dict[str, Any]:
+    """Returns what a feature's test pairs show at its stored thresholds; nothing without any."""
+    thresholds = thresholds_of(stored, name)
+    if not len(thresholds):
+        return {}
+    accepted = ranked.impostors.at_most(thresholds)
+    found = at_thresholds(stored, name, accepted, ranked.impostors.total, ranked.genuine)
+    return {"at_thresholds": found}

@@ -32,17 +32,19 @@ def expand(
         neighbours: how many images join a query; alpha: 0 weighs all of them alike.
         memory_mb, mesh, title: see `nearest`.
     """
-    found = nearest(
-        query, gallery.features, neighbours, mesh=mesh, memory_mb=memory_mb, title=title
-    )
-    queries = np.arange(len(found.places)).repeat(found.places.shape[1])
+    near = np.zeros((len(next(iter(query.values()))), 0), int)
+    if len(gallery.places):  # else other processes hold the gallery, and wait for this one
+        near = nearest(
+            query, gallery.features, neighbours, mesh=mesh, memory_mb=memory_mb, title=title
+        ).places
+    queries = np.arange(len(near)).repeat(near.shape[1])
     sides = ([side[name] for name in query] for side in (query, gallery.features))
-    distances = exact(*sides, queries, found.places.ravel()).reshape(found.places.shape)
-    weights, rows = _joining(distances, found.places, gallery, neighbours, alpha)
+    distances = exact(*sides, queries, near.ravel()).reshape(near.shape)
+    weights = _joining(distances, near, gallery, neighbours, alpha)
     result = {}
     for name, features in query.items():
         total = np.zeros(features.shape, np.float64)
-        for weight, row in zip(weights.T, rows.T, strict=True):
+        for weight, row in zip(weights.T, near.T, strict=True):
             total += weight[:, None] * gallery.features[name][row]
         result[name] = features + summed(total)
     lengths = np.sqrt(np.mean([np.einsum("qf,qf->q", x, x) for x in result.values()], axis=0))
@@ -52,12 +54,13 @@ def expand(
 
 def _joining(
     distances: np.ndarray, rows: np.ndarray, gallery: Share, neighbours: int, alpha: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns weights and rows [Q, k] of this process's images among those nearest of all.
+) -> np.ndarray:
+    """Returns weights [Q, k] of this process's images: 0 of those not among the nearest of all.
 
-    distances, rows: [Q, k] of the nearest in its own share. The weight of others is 0.
+    distances, rows: [Q, k] of the nearest in its own share.
     """
-    missing = [(0, 0), (0, neighbours - distances.shape[1])]
+    held = distances.shape[1]
+    missing = [(0, 0), (0, neighbours - held)]
     distances = np.pad(distances, missing, constant_values=np.inf)
     rows = np.pad(rows, missing)
     places = gallery.places[rows] if len(gallery.places) else rows
@@ -68,4 +71,4 @@ def _joining(
         (distances < last) | ((distances == last) & (places <= place))
     )
     similarity = np.maximum(1 - np.where(joins, distances, 2) / 2, 0)
-    return np.where(joins, similarity**alpha, 0), rows
+    return np.where(joins, similarity**alpha, 0)[:, :held]

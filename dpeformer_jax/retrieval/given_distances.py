@@ -20,7 +20,12 @@ def rank_given(
         distances: (queries, distances [q, G] of these), in order; one block is held at a time.
         of_query, of_gallery: [Q] and [G].
         pairs: the matches.
+
+    Raises:
+        ValueError: there is no query.
     """
+    if not len(of_query.identities):
+        raise ValueError("there is no query to rank a gallery for")
     of_pairs, counted = np.zeros(len(pairs.rows)), []
     for rows, block in distances:
         part = slice(*np.searchsorted(pairs.rows, (rows.start, rows.stop)))
@@ -37,7 +42,7 @@ def rank_given(
         np.arange(keys.places.shape[1])
         < np.bincount(pairs.rows, minlength=len(of_query.identities))[:, None]
     )
-    nearer[within] = np.concatenate([np.sort(of_query) for of_query in counted])
+    nearer[within] = np.concatenate([np.sort(counts) for counts in counted])
     return Ranked(keys.distances, nearer)
 
 

@@ -39,6 +39,11 @@ class Ranked(NamedTuple):
     nearer: np.ndarray
     impostors: Impostors | None = None
 
+    @property
+    def genuine(self) -> np.ndarray:
+        """Returns the distances of all matches, [M]."""
+        return self.distances[np.isfinite(self.distances)]
+
 
 def rank(
     query: Features,

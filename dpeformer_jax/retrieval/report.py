@@ -11,11 +11,8 @@ from typing import Any, NamedTuple
 import pyarrow as pa
 
 from dpeformer_jax.base.atomic_write import write_text
-from dpeformer_jax.retrieval.metrics import RANKS
 from dpeformer_jax.retrieval.per_query import beside, read_rows, write_rows
 from dpeformer_jax.runtime.processes import is_first
-
-COLUMNS = ("mAP", "mINP", *(f"rank{k}" for k in RANKS), "tar@1e-3")
 
 
 class Evaluation(NamedTuple):
@@ -23,24 +20,6 @@ class Evaluation(NamedTuple):
 
     report: dict[str, Any]
     rows: pa.Table
-
-
-def table(report: Mapping[str, Any]) -> str:
-    """Returns the scores of a report as text, in percent."""
-    lines = [f"{'data set':20} {'feature':18}" + "".join(f"{c:>9}" for c in COLUMNS)]
-    for name, result in report["datasets"].items():
-        for feature, scores in result.items():
-            if isinstance(scores, dict):
-                cells = "".join(_percent(scores.get(column)) for column in COLUMNS)
-                lines.append(f"{name:20} {feature:18}{cells}")
-        used, skipped = result["queries_used"], result["queries_skipped"]
-        lines.append(f"{name:20} {used} queries used, {skipped} skipped (no match left)")
-    return "\n".join(lines)
-
-
-def _percent(share: float | None) -> str:
-    """Returns a cell of the table; re-ranked distances have no rates, nor has an old report."""
-    return f"{'-':>9}" if share is None else f"{100 * share:9.1f}"
 
 
 def write_report(path: Path, evaluation: Evaluation) -> None:

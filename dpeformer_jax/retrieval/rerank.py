@@ -75,11 +75,18 @@ def rerank_rows(
         title: of the progress bar, "" for none.
 
     Raises:
-        ValueError: k1 or k2 is below 1, the weight not between 0 and 1, a feature not finite.
+        ValueError: k1 or k2 is below 1, the weight not between 0 and 1, a feature not finite, or
+            there is no query or no gallery image.
     """
     if min(k1, k2) < 1 or not 0 <= weight <= 1:
         raise ValueError(
             f"k1 = {k1} and k2 = {k2} must be at least 1, weight = {weight} between 0 and 1"
+        )
+    queries, others = (len(next(iter(side.values()))) for side in (query, gallery))
+    if not queries or not others:
+        raise ValueError(
+            f"re-ranking {others} gallery images for {queries} queries: there must be at least "
+            "one of each"
         )
     mesh = data_mesh(jax.local_devices()) if mesh is None else mesh
     images = {name: np.concatenate([query[name], gallery[name]]) for name in query}
@@ -89,7 +96,6 @@ def rerank_rows(
     encodings = encode(images, reciprocal_sets(found.places, k1), found)
     averaged = found.places[:, :k2]
     encodings = membership(averaged) @ encodings / averaged.shape[1]
-    queries = len(next(iter(query.values())))
     return _combined(query, gallery, encodings, found.largest[:queries], weight, mesh, memory_mb)
 
 

@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Iterator, Mapping
-from types import MappingProxyType
 from typing import Any, NamedTuple, Self
 
 from dpeformer_jax.features import Features
@@ -55,9 +54,9 @@ class Scored(NamedTuple):
     single_shot: dict[int, float]
 
     @classmethod
-    def of(cls, ranked: Ranked, single_shot: Mapping[int, float] = MappingProxyType({})) -> Self:
+    def of(cls, ranked: Ranked) -> Self:
         """Returns the scores of ranks; raises ValueError where no query has a match."""
-        return cls(Scores.of(ranked), ranked, dict(single_shot))
+        return cls(Scores.of(ranked), ranked, {})
 
 
 def scores_of(
@@ -76,13 +75,14 @@ def scores_of(
     pairs = matches(of_query, of_gallery, scoring.camera_rule)
     memory = {"memory_mb": scoring.memory_mb}
     ranked = rank(*sides, pairs=pairs, **memory, title="ranking")
+    found = {name: Scored.of(of) for name, of in ranked.items()}
     drawn = {}
     if scoring.single_shot:
         asked = {"draws": scoring.single_shot, "ranks": RANKS, "title": "drawing galleries"}
         drawn = single_shot_cmc(*sides, pairs, **asked, **memory)
     whole = gallery.joined() if scoring.rerank else None
     for name, members in targets_of(query).items():
-        yield name, Scored.of(ranked[name], drawn.get(name, {}))
+        yield name, found[name]._replace(single_shot=drawn.get(name, {}))
         ours = {member: query[member] for member in members}
         others = gallery.of(members)
         if scoring.expand:

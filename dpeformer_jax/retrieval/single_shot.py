@@ -31,7 +31,12 @@ def single_shot_cmc(
     """Returns the shares by target and rank, of the queries with a match.
 
     Args: see `rank`; pairs: the matches that the protocol keeps; draws: how many, from seed 0.
+
+    Raises:
+        ValueError: no query has a match, or a feature is not finite.
     """
+    if not len(pairs.rows):
+        raise ValueError(f"none of the {len(of_query.identities)} queries has a match to draw")
     shares = {name: np.zeros(len(ranks)) for name in targets_of(query)}
     for draw in progress(range(draws), title=title, unit="draw"):
         rng = np.random.default_rng((0, draw))

@@ -25,6 +25,11 @@ class Impostors(NamedTuple):
         """Returns the number of pairs."""
         return int(self.counts.sum())
 
+    def at_most(self, thresholds: np.ndarray) -> np.ndarray:
+        """Returns the number of pairs up to each threshold [R], the rest of its bin included."""
+        bins = np.clip(thresholds / self.width, 0, len(self.counts) - 1).astype(int)
+        return self.counts.cumsum()[bins]
+
 
 class Accepted(NamedTuple):
     """Shares of genuine pairs that are surely accepted, and by how much more it may be: [R] each.
