@@ -5,6 +5,7 @@ import numpy as np
 import plain_scores
 import pytest
 
+from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.features import CONCAT
 from dpeformer_jax.retrieval.distances import (
     centre_of,
@@ -104,5 +105,5 @@ def test_a_feature_that_float32_cannot_square_is_an_error(value):
     finite(np.full((3, 4), 65504, np.float16))
     finite(np.ones((3, 4), np.float64))
     features[1, 2] = value
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         finite(features)

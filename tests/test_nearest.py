@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.retrieval import nearest as module
 from dpeformer_jax.retrieval import running_top_k
 from dpeformer_jax.retrieval.nearest import nearest
@@ -104,7 +105,7 @@ def test_the_gallerys_order_does_not_matter():
 def test_features_that_are_no_numbers_are_an_error(side, value):
     sides = [noise(), noise()]
     sides[side][3, 2] = value
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         nearest({"": sides[0]}, {"": sides[1]}, 3)
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import plain_scores
 import pytest
 
+from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.features import CONCAT
 from dpeformer_jax.retrieval import counting, distances
 from dpeformer_jax.retrieval.distances import targets_of
@@ -202,7 +203,7 @@ def test_no_query_is_an_error():
 def test_features_that_are_no_numbers_are_an_error(value, side):
     scene = plain_scores.crowd()
     scene[side]["parts"][3, 2] = value
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         ranked(*scene)
 
 

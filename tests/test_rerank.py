@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.features import unit_length
 from dpeformer_jax.retrieval import rerank as module
 from dpeformer_jax.retrieval import running_top_k
@@ -250,7 +251,7 @@ def test_nothing_to_rerank_is_an_error(queries, images):
 def test_features_that_are_no_numbers_are_an_error(value):
     query, gallery = crowd()
     gallery[3, 2] = value
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         rerank(query, gallery)
 
 

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
+from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.features import CONCAT, Features
 from dpeformer_jax.runtime.devices import prefetch
 
@@ -146,13 +147,15 @@ def padded(x: np.ndarray, size: int, fill: float = 0) -> np.ndarray:
 
 
 def finite(features: np.ndarray) -> np.ndarray:
-    """Returns features [M, F]; raises ValueError where one is no number, or longer than LONGEST."""
+    """Returns features [M, F]; raises UserError where one is no number, or longer than LONGEST."""
     with np.errstate(over="ignore", invalid="ignore"):
         sides = features, features
         squares = np.einsum("mf,mf->m", *sides, dtype=np.float32, casting="same_kind")
     if not (squares <= LONGEST**2).all():
-        raise ValueError(
-            f"the features of an image are not finite numbers, or their length is above {LONGEST:g}"
+        raise UserError(
+            "an image's features are not finite numbers, or their length is above "
+            f"{LONGEST:g}. The network's training diverged, or its weights are damaged. Take "
+            "another checkpoint, or train again with a smaller config.optim.lr."
         )
     return features
 

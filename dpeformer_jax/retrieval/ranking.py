@@ -71,7 +71,8 @@ def rank(
         title: of the progress bar, "" for none.
 
     Raises:
-        ValueError: a feature is not finite, or there is no query.
+        UserError: a feature is not finite.
+        ValueError: there is no query.
     """
     if not len(of_query.identities):
         raise ValueError("there is no query to rank a gallery for")
