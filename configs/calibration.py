@@ -87,7 +87,8 @@ def run_calibration(config: ConfigDict, workdir: Path, checkpoint: str | None) -
     }
     write_calibration(weights.folder, told)
     print(as_text(told), flush=True)
-    command = f"python main.py --mode=eval --workdir={shlex.quote(str(workdir))}"
+    other = [] if checkpoint is None else [f"--checkpoint={checkpoint}"]
+    command = shlex.join(["python", "main.py", "--mode=eval", f"--workdir={workdir}", *other])
     LOG.info("%s holds the thresholds; next: %s", weights.folder / NAME, command)
 
 

@@ -132,8 +132,8 @@ def chosen_weights(workdir: Path, checkpoint: str | None) -> tuple[Weights, dict
             )
     elif checkpoint is not None:
         raise UserError(
-            f"--workdir={workdir} is of a training, whose eval.json would be lost; choose another "
-            "for the scores of --checkpoint"
+            f"--workdir={workdir} holds a training of its own, which --checkpoint would leave "
+            "out; leave out --checkpoint, or choose another --workdir for it"
         )
     weights = load_weights(Path(checkpoint or workdir))
     weights.refuse_incomplete()

@@ -129,7 +129,7 @@ def test_memory_that_does_not_suffice_ends_with_the_fields_that_help(monkeypatch
 def test_scores_of_a_checkpoint_never_replace_those_of_a_training(tmp_path):
     (tmp_path / "checkpoints").mkdir()
     result = run("configs/quickstart.py", f"--workdir={tmp_path}", "--mode=eval", "--checkpoint=x")
-    assert result.returncode == 2 and "eval.json would be lost" in result.stderr
+    assert result.returncode == 2 and "leave out --checkpoint" in result.stderr
 
 
 @pytest.mark.slow
