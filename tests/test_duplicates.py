@@ -26,6 +26,7 @@ def without(test, count):
     return TestSet("toy", test.query, kept)
 
 
+@pytest.mark.slow
 def test_dropped_ones_leave_no_trace():
     test = with_copies(3, other_camera=True)
     options = {"single_shot": 2, "expand": 2, "rerank": {"k1": 5, "k2": 3, "weight": 0.3}}

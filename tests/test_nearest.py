@@ -119,6 +119,7 @@ def test_one_image():
     assert_equals_sorting(nearest({"": noise(1)}, {"": noise(1)}, 3), [noise(1)], [noise(1)], 3)
 
 
+@pytest.mark.slow
 def test_the_number_of_devices_does_not_matter():
     """This file as a program, on four devices."""
     flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}

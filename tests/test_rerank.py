@@ -165,6 +165,7 @@ def test_a_large_set_is_reranked_as_in_one_piece(monkeypatch, size):
     np.testing.assert_allclose(rerank(*crowd(), 6, 3), whole, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_number_of_devices_does_not_matter():
     """This file as a program, on four devices."""
     flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
