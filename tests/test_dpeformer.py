@@ -95,6 +95,7 @@ def test_every_parameter_receives_a_gradient():
         assert np.abs(grad).max() > 0, jax.tree_util.keystr(path)
 
 
+@pytest.mark.slow
 def test_parameters_stay_float32_and_outputs_too_under_bfloat16():
     model = small_model(dtype="bfloat16")
     variables, images = variables_of(model), random_images(4)
@@ -169,6 +170,7 @@ def test_norms_move_once_for_each_view_clean_first():
     np.testing.assert_allclose(statistics(variables, clean, occluded)["mean"], expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_full_size_parameters_have_the_released_shapes():
     shapes = shapes_of(NetworkSpec("b16", (256, 128), 16, num_classes=702))
     released_arrays = flatten_dict(released.dpeformer(), sep="/")

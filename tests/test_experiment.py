@@ -38,6 +38,7 @@ def test_reranking_is_off_unless_the_config_asks_for_it():
     assert unpack.scoring_of(config).rerank == {"k1": 50, "k2": 15, "weight": 0.3}
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_parameters():
     def first_kernel(seed):
         config = toy_config()

@@ -201,6 +201,7 @@ def test_the_flip_test_is_the_mean_over_a_picture_and_its_mirror_image(features)
     np.testing.assert_array_equal(flipped["selected"], features["selected"])
 
 
+@pytest.mark.slow
 def test_a_network_that_mixes_its_batch_can_compute_each_image_alone():
     spec = toy_spec(pooling="batch", head_merge="batch")
     alone, together, one = (

@@ -25,6 +25,7 @@ def random_outputs(seed):
     return Outputs({"holistic": holistic, "parts": parts}, logits)
 
 
+@pytest.mark.slow
 def test_the_memorys_epsilon_is_added_in_both_places():
     rng = np.random.default_rng(0)
     features, bank, labels = rng.standard_normal((4, 6)), rng.standard_normal((9, 6)), np.arange(4)

@@ -66,6 +66,7 @@ def test_every_corner_is_used():
     assert (beside[:, 0, 0] ^ beside[:, 0, -1]).all() and (across[:, 0, 0] ^ across[:, -1, 0]).all()
 
 
+@pytest.mark.slow
 def test_cutouts_are_mirrored():
     images = np.zeros((1, 8, 8, 4), np.uint8)
     images[:, :, :4] = [255, 0, 0, 255]
