@@ -17,7 +17,8 @@ import optax
 from benchmarks.measure import Program, alternate, report
 from benchmarks.setting import Setting, measure_all
 from benchmarks.training import Training, carrying
-from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
+from dpeformer_jax.model.variants import VARIANTS
+from dpeformer_jax.model.vit import VisionTransformer
 from dpeformer_jax.training.step import learn
 
 

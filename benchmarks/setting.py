@@ -8,7 +8,8 @@ from collections.abc import Callable
 from ml_collections import ConfigDict
 
 from configs import default
-from dpeformer_jax.model.vit import ATTENTIONS, VARIANTS, Variant, patch_grid
+from dpeformer_jax.model.attention import ATTENTIONS
+from dpeformer_jax.model.variants import VARIANTS, Variant, patch_grid
 
 
 @dataclasses.dataclass(frozen=True)

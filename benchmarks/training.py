@@ -46,14 +46,8 @@ class Training:
         return metrics
 
     def views_maker(self) -> Callable[[], jax.Array]:
-        """Returns the part of the step that makes the batch's two views [2, B, H, W, 3]."""
-        settings = self.experiment.views
-        make = partial(
-            make_views,
-            padding=settings.padding,
-            occlusion=settings.occlusion,
-            gather=gather_over(None),
-        )
+        """Returns the part of the step that makes the batch's views [V, B, H, W, 3]."""
+        make = partial(make_views, settings=self.experiment.views, gather=gather_over(None))
         keys = jax.random.split(jax.random.key(0), len(self.batch["label"]))
         return partial(jax.jit(make), keys, self.batch, self.resident)
 

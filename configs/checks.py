@@ -8,7 +8,8 @@ from ml_collections import ConfigDict
 from configs.default import FIELDS
 from configs.fields import flatten
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.model.vit import VARIANTS, patch_grid
+from dpeformer_jax.model.variants import VARIANTS, patch_grid
+from dpeformer_jax.training.experiment import ONE_VIEW
 
 
 def check(config: ConfigDict, devices: int, platform: str = "cpu", training: bool = True) -> None:
@@ -25,7 +26,9 @@ def check(config: ConfigDict, devices: int, platform: str = "cpu", training: boo
         field.check(values[field.name])
     _check_patches(config)
     _check_attention(config.model, platform)
+    _check_family(config.model)
     if training:
+        _check_views(config)
         _check_batches(config, devices)
         _check_microbatches(config, devices)
         _check_folders(config)
@@ -55,11 +58,45 @@ def _check_patches(config: ConfigDict) -> None:
             f"{of_variant}; {fitting} is"
         )
     rows, columns = patch_grid(size, patch, stride)
+    if config.model.family == "dpeformer":
+        _check_selection(config, rows, columns)
+
+
+def _check_selection(config: ConfigDict, rows: int, columns: int) -> None:
+    size = config.data.image_size
     if not config.model.parts <= config.model.min_patches <= rows * columns:
         raise UserError(
             f"config.model.min_patches = {config.model.min_patches} must lie between "
             f"config.model.parts = {config.model.parts} and the {rows * columns} patches "
             f"({rows} x {columns}) of an image of {size} pixels"
+        )
+
+
+def _check_family(model: ConfigDict) -> None:
+    if (model.family == "pass") != (VARIANTS[model.variant].special > 1):
+        raise UserError(
+            f"config.model.family = {model.family!r} and config.model.variant = {model.variant!r} "
+            "do not go together: the family 'pass' needs a variant with part tokens, such as "
+            "'pass_b16', and the others need one without"
+        )
+    if model.pooling == "batch" and model.bands != "similarity":
+        raise UserError(
+            f"config.model.bands = {model.bands!r} needs config.model.pooling = 'image'; the "
+            "released program pools by similarity alone"
+        )
+
+
+def _check_views(config: ConfigDict) -> None:
+    alone, loss = config.views.occlusion == ONE_VIEW, config.loss
+    if alone and loss.memory_occluded:
+        raise UserError(
+            f"config.loss.memory_occluded = {loss.memory_occluded} weighs the occluded view, which "
+            "config.views.occlusion = 'none' leaves out; set it to 0"
+        )
+    if config.views.erasing and not alone:
+        raise UserError(
+            f"config.views.erasing = {config.views.erasing} is for config.views.occlusion = "
+            f"'none'; with {config.views.occlusion!r} it is 0"
         )
 
 

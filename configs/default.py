@@ -7,18 +7,21 @@ python main.py --config=configs/default.py --workdir=runs/full
 
 Made for a GPU: 26,000 steps of 64 images. Not run here.
 
-With any config, `--config=configs/NAME.py:released` computes as the authors' released program.
+With any config, `--config=configs/NAME.py:PRESET` takes a preset of configs/presets.py.
 """
 
 from ml_collections import ConfigDict
 
 from configs.fields import Field, config_of
+from configs.presets import preset_named
 from data.dataset_spec import DEFAULT_PATTERN
+from dpeformer_jax.model.variants import VARIANTS
 
-VARIANTS = ("b16", "b32", "l16", "l32", "s16", "s32", "ti16", "nano8", "mu")
+FAMILIES = ("dpeformer", "baseline", "transreid", "clipreid", "pass")
 CACHES = ("auto", "memory", "file", "device", "none")
-PRESETS = ("", "20-6", "50-15")
-OCCLUSIONS = ("roa", "erasing", "rectangle", "person")
+RERANKINGS = ("", "20-6", "50-15")
+OCCLUSIONS = ("roa", "erasing", "rectangle", "person", "none")
+BANDS = ("similarity", "raster", "stripes")
 
 # When a run goes on, `free` fields may change, and those that `grow` may be raised. A new field's
 # default must reproduce older runs.
@@ -55,7 +58,8 @@ FIELDS = (
         "data.loader_processes", 0, "that decode what no cache holds; 0: threads", low=0, free=True
     ),
     # The network.
-    Field("model.variant", "b16", "size of the backbone", choices=VARIANTS),
+    Field("model.family", "dpeformer", "its kind (docs/families.md)", choices=FAMILIES),
+    Field("model.variant", "b16", "size of the backbone", choices=tuple(VARIANTS)),
     Field("model.stride", 16, "pixels between patches; below the patch they overlap", low=1),
     Field("model.parts", 4, "P, stripes and bands of patches", low=1),
     Field("model.min_patches", 24, "K_min, fewest patches that DPSM keeps"),
@@ -70,25 +74,44 @@ FIELDS = (
     Field("model.global_token", "class", "the global token", choices=("class", "first_patch")),
     Field("model.pooling", "image", "whose count pools kept patches", choices=("image", "batch")),
     Field("model.head_merge", "image", "where FBM merges heads", choices=("image", "batch")),
+    # Parts of DPEFormer, for comparison (docs/families.md).
+    Field("model.selection", "dpsm", "of patches; all: without DPSM", choices=("dpsm", "all")),
+    Field("model.similarity", "product", "of patches", choices=("product", "cosine")),
+    Field("model.count", "released", "of patches above the gap", choices=("released", "above")),
+    Field("model.bands", "similarity", "what is pooled to one part", choices=BANDS),
+    Field("model.blending", True, "FBM blends the parts with the global token"),
+    # CLIP-ReID and PASS.
+    Field("model.projection", 512, "width of CLIP-ReID's second feature", low=1),
+    Field("model.fusion", "cat", "of PASS's tokens", choices=("cat", "mean")),
+    Field("model.token_necks", False, "each of PASS's tokens has a neck"),
     Field("init.checkpoint", "", "folder of weights to start from; '': random"),
-    # The clean and the occluded view of a training image.
+    # The clean and the occluded view of a training image. "none": the clean one alone.
     Field("views.occlusion", "roa", "of the occluded view (docs/occluders.md)", choices=OCCLUSIONS),
     Field("views.padding", 10, "black pixels around the image before the random crop", low=0),
     Field("views.occluders", "", "bank file or SA-1B-crop folder; '': drawn cut-outs", free=True),
+    Field("views.erasing", 0.0, "share of lone views that lose a rectangle", low=0, high=1),
     # Factors of the loss terms (0 leaves a term out), and the terms' settings.
     Field("loss.id_features", 1.0, "identity loss of holistic and blended features", low=0),
     Field("loss.id_global", 2.0, "identity loss of the global token", low=0),
     Field("loss.id_parts", 1.0, "identity loss of each blended part", low=0),
     Field("loss.memory_clean", 1.0, "memory contrast of the clean view", low=0),
     Field("loss.memory_occluded", 0.3, "memory contrast of the occluded view", low=0),
-    Field("loss.triplet", 0.0, "soft-margin batch-hard triplet loss", low=0),
+    Field("loss.identity", 0.0, "identity loss of all logits", low=0),
+    Field("loss.triplet", 0.0, "batch-hard triplet loss", low=0),
+    Field("loss.triplet_margin", 0.0, "of distances; 0: the soft margin", low=0),
     Field("loss.temperature", 0.05, "of the memory's softmax", low=1e-6),
     Field("loss.label_smoothing", 0.0, "share of the target spread over all", low=0, high=0.99),
     # The released program: 1e-6.
     Field("loss.memory_epsilon", 0.0, "added in the memory's softmax and log", low=0, high=1e-3),
-    Field("optim.name", "sgd", "the optimiser", choices=("sgd", "adamw")),
+    Field("optim.name", "sgd", "the optimiser", choices=("sgd", "adam", "adamw")),
     Field("optim.lr", 0.008, "highest learning rate of the weights", low=1e-12),
     Field("optim.bias_lr_factor", 2.0, "by how much faster biases learn", low=0),
+    # For weights from elsewhere: new parts learn faster, lower blocks slower.
+    Field("optim.head_lr_factor", 1.0, "by how much faster heads learn", low=0),
+    Field("optim.layer_decay", 1.0, "of rates, from block to lower block", low=1e-6, high=1),
+    Field("optim.clip_norm", 0.0, "largest norm of the gradient; 0: any", low=0),
+    Field("optim.schedule", "cosine", "of learning rates", choices=("cosine", "steps")),
+    Field("optim.steps", (30, 50), "epochs from which a tenth is left"),
     Field("optim.momentum", 0.9, "of SGD", low=0, high=0.9999),
     Field("optim.weight_decay", 1e-4, "of every parameter, biases and norms too", low=0),
     Field("optim.warmup_epochs", 5, "of linear growth from 0.01 lr", low=0),
@@ -121,7 +144,7 @@ FIELDS = (
     Field("eval.memory_mb", 128, "that blocks of distances take", low=1, free=True),
     # k-reciprocal re-ranking (arXiv 1701.08398).
     Field("eval.rerank", False, "also score after re-ranking", free=True),
-    Field("eval.rerank_preset", "", "re-rank with k1-k2", choices=PRESETS, free=True),
+    Field("eval.rerank_preset", "", "re-rank with k1-k2", choices=RERANKINGS, free=True),
     Field("eval.rerank_k1", 20, "neighbours that may encode an image", low=1, free=True),
     Field("eval.rerank_k2", 6, "nearest images whose encodings are averaged", low=1, free=True),
     Field("eval.rerank_weight", 0.3, "share of the original distance", low=0, high=1, free=True),
@@ -131,25 +154,13 @@ FIELDS = (
 )
 # Fields of earlier versions under their present names.
 RENAMED = {"views.second": "views.occlusion", "loss.occluded_memory": "loss.memory_occluded"}
-# What the authors' released program computes, where it differs from the paper: for comparison
-# alone. With it a feature depends on the other images of its batch (docs/differences.md).
-RELEASED = {
-    "model.global_token": "first_patch",  # top left, and not the class token
-    "model.pooling": "batch",  # lists of kept patches shortened to the batch's shortest
-    "model.head_merge": "batch",  # attention of other images enters a part
-    "views.occlusion": "erasing",  # a rectangle of noise instead of cut-outs
-    "loss.memory_epsilon": 1e-6,  # inside softmax and logarithm
-}
 
 
 def get_config(preset: str = "") -> ConfigDict:
     """Returns the full-size network and the published recipe.
 
-    preset: "", or "released" by `--config=configs/NAME.py:released`.
+    preset: "", or a name of configs/presets.py by `--config=configs/NAME.py:PRESET`.
     """
     config = config_of(FIELDS)
-    if preset == "released":
-        config.update_from_flattened_dict(RELEASED)
-    elif preset:
-        raise ValueError(f"there is no preset {preset!r}; the only one is 'released'")
+    config.update_from_flattened_dict(preset_named(preset))
     return config.lock()  # so that a config file cannot set a field that is not named above

@@ -17,4 +17,6 @@ def get_config(preset: str = "") -> ConfigDict:
     """Returns the published recipe, which the defaults are, on Occluded-Duke."""
     config = default.get_config(preset)
     config.data.builder = "occluded_duke"
+    if preset == "transreid":
+        config.model.stride = 11  # its authors' choice for this data set
     return config

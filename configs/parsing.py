@@ -7,8 +7,9 @@ from typing import Any
 from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
-from configs.default import FIELDS, RELEASED, RENAMED
+from configs.default import FIELDS, RENAMED
 from configs.finding import with_config_first
+from configs.presets import PRESETS
 from dpeformer_jax.base.command import one_paragraph
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.model.spec import NetworkSpec
@@ -46,8 +47,7 @@ def set_by_user() -> dict[str, Any]:
     """Returns the config fields that the command line sets, by a flag or by the preset."""
     config = flags.FLAGS["config"]
     _, _, preset = config_flags.get_config_filename(config).rpartition(":")
-    fields = dict(RELEASED) if preset == "released" else {}
-    return fields | dict(config_flags.get_override_values(config))
+    return PRESETS.get(preset, {}) | dict(config_flags.get_override_values(config))
 
 
 def adopt(config: ConfigDict, stored: dict[str, Any], spec: NetworkSpec) -> None:

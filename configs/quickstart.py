@@ -22,7 +22,8 @@ def get_config(preset: str = "") -> ConfigDict:
     config.data.image_size = (64, 32)
     config.views.padding = 3
 
-    config.model.variant = "nano8"
+    styles = {"clipreid": "clip_nano8", "pass": "pass_nano8"}
+    config.model.variant = styles.get(config.model.family, "nano8")
     config.model.stride = 8
     config.model.min_patches = 8
     config.model.drop_path = 0.0
@@ -31,6 +32,7 @@ def get_config(preset: str = "") -> ConfigDict:
     config.loss.triplet = 1.0
 
     config.optim.name = "adamw"
+    config.optim.schedule = "cosine"
     config.optim.lr = 4e-3
     config.optim.bias_lr_factor = 1.0
     config.optim.weight_decay = 0.05

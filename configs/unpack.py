@@ -10,6 +10,7 @@ from data.pipeline import Sampling
 from dpeformer_jax.features import FeaturePass
 from dpeformer_jax.model.families import build_network, outputs_of
 from dpeformer_jax.model.spec import NetworkSpec
+from dpeformer_jax.model.variants import VARIANTS
 from dpeformer_jax.retrieval.calibrate import CalibrateSettings
 from dpeformer_jax.retrieval.rerank import PRESETS
 from dpeformer_jax.retrieval.scoring import Scoring
@@ -17,11 +18,13 @@ from dpeformer_jax.runtime.devices import data_mesh
 from dpeformer_jax.runtime.processes import Distributed
 from dpeformer_jax.training.experiment import Experiment, TrainSettings, ViewSettings
 from dpeformer_jax.training.objective import Objective
-from dpeformer_jax.training.optim import Schedule, optimizer
+from dpeformer_jax.training.optim import PartRates, Schedule, optimizer
 
 SPEC_FIELDS = (
-    *("variant", "stride", "parts", "min_patches", "sie_coefficient", "dtype"),
+    *("family", "variant", "stride", "parts", "min_patches", "sie_coefficient", "dtype"),
     *("global_token", "pooling", "head_merge"),
+    *("selection", "similarity", "count", "bands", "blending"),
+    *("projection", "fusion", "token_necks"),
 )
 
 
@@ -89,6 +92,13 @@ def feature_pass_of(config: ConfigDict, spec: NetworkSpec) -> FeaturePass:
     return FeaturePass(network, data_mesh(), config.eval.batch_size, flip=config.eval.flip)
 
 
+def schedule_of(config: ConfigDict) -> Schedule:
+    """Returns the learning rates by epoch."""
+    optim, epochs = config.optim, config.train.epochs
+    fixed = optim.lr, optim.bias_lr_factor, epochs, optim.warmup_epochs
+    return Schedule(*fixed, optim.schedule, tuple(optim.steps))
+
+
 def experiment_of(config: ConfigDict, num_classes: int, cameras: tuple) -> Experiment:
     """Returns all that a training is made of, for a training set as in `spec_of`.
 
@@ -98,12 +108,13 @@ def experiment_of(config: ConfigDict, num_classes: int, cameras: tuple) -> Exper
     spec, optim = spec_of(config, num_classes, cameras), config.optim
     objective = Objective(**config.loss)
     objective.refuse_lacking(outputs_of(spec))
+    rates = PartRates(optim.head_lr_factor, optim.layer_decay, VARIANTS[spec.variant].depth)
     running = {name: config.model[name] for name in ("drop_path", "remat", "attention")}
     return Experiment(
         network=build_network(spec, microbatches=config.train.microbatches, **running),
         objective=objective,
-        tx=optimizer(optim.name, optim.weight_decay, optim.momentum),
-        schedule=Schedule(optim.lr, optim.bias_lr_factor, config.train.epochs, optim.warmup_epochs),
+        tx=optimizer(optim.name, optim.weight_decay, optim.momentum, optim.clip_norm, rates),
+        schedule=schedule_of(config),
         views=views_of(config),
         train=TrainSettings(**config.train),
         features=feature_pass_of(config, spec),

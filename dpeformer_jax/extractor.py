@@ -33,7 +33,8 @@ class Extractor:
 
     DPEFormer gives "holistic" and "parts" [B, P * D] float32; "concat" [B, 2 * P * D], both of them
     at length 1 side by side, itself at length 1; and "selected" [B, N] bool, the patches in raster
-    order that DPSM kept. An Extractor can be pickled. A forked child cannot use it.
+    order that DPSM kept. The other families give "before" and "after" [B, F], around their necks.
+    An Extractor can be pickled. A forked child cannot use it.
 
     Attributes:
         spec: defines the network: variant, image_size (height, width), cameras and so on.
@@ -83,6 +84,11 @@ class Extractor:
             raise UserError(f"preset = {preset!r} is not one of {', '.join(map(repr, PRESETS))}")
         weights = load_weights(Path(checkpoint))
         weights.refuse_incomplete()
+        if preset is not None and weights.spec.family != "dpeformer":
+            raise UserError(
+                f"preset = {preset!r} is for DPEFormer, and {weights.folder} holds a network of "
+                f"the family {weights.spec.family!r}; leave it out"
+            )
         spec = dataclasses.replace(weights.spec, **PRESETS.get(preset, {}))
         return cls(weights.variables, spec, batch_size, threads)
 

@@ -17,6 +17,7 @@ from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
 from dpeformer_jax.runtime.devices import own_places, prefetch, replicated
 
 SELECTED = "selected"  # [B, N] bool: the patches, in raster order, that the network kept
+BEFORE, AFTER = "before", "after"  # one feature in front of its neck (BNNeck) and behind it
 CONCAT = "concat"  # all features, each at length 1, side by side
 
 Features = dict[str, np.ndarray]
@@ -207,10 +208,16 @@ def unit_length(features: np.ndarray) -> np.ndarray:
     return features / library.maximum(lengths, 1e-12)
 
 
+def joined_by_concat(names: Iterable[str]) -> tuple[str, ...]:
+    """Returns the features that CONCAT joins; none where they are BEFORE and AFTER of one."""
+    members = tuple(names)
+    return () if len(members) < 2 or {*members} == {BEFORE, AFTER} else members
+
+
 def at_unit_length(features: Features) -> Features:
     """Scales each feature to length 1 and adds CONCAT, which gives several the same weight."""
     scaled = {name: unit_length(x) for name, x in features.items()}
-    if len(scaled) > 1:
+    if joined_by_concat(scaled):
         library = next(iter(scaled.values())).__array_namespace__()
         scaled[CONCAT] = unit_length(library.concat([*scaled.values()], axis=1))
     return scaled

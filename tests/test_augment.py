@@ -5,7 +5,7 @@ from functools import partial
 import jax
 import numpy as np
 
-from dpeformer_jax.training.augment import color_jitter, flip_and_shift, two_views
+from dpeformer_jax.training.augment import color_jitter, flip_and_shift, one_view, two_views
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (32, 16, 3), np.uint8)
 
@@ -63,3 +63,16 @@ def test_views_are_a_function_of_the_key():
     first, second = make(keys(3), IMAGE), make(keys(3), IMAGE)
     np.testing.assert_array_equal(first, second)
     assert np.abs(first[0] - first[1]).max() > 0
+
+
+def test_one_view_is_a_shifted_crop_of_which_a_share_loses_a_rectangle():
+    view = jax.jit(jax.vmap(partial(one_view, image=IMAGE, padding=3, erasing=0.5)))(keys(400))
+    whole = jax.jit(jax.vmap(partial(one_view, image=IMAGE, padding=3, erasing=0.0)))(keys(400))
+    assert np.abs(whole).max() <= 1  # normalised pixels, of no noise
+    changed = (view != whole).any(axis=-1)
+    erased = changed.any(axis=(1, 2))
+    assert 0.4 < erased.mean() < 0.6
+    for place in changed[erased]:
+        rows, columns = np.flatnonzero(place.any(axis=1)), np.flatnonzero(place.any(axis=0))
+        box = place[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert box.all() and 0.01 < box.size / place.size < 0.36

@@ -21,7 +21,8 @@ from benchmarks.measure import Program, alternate
 from benchmarks.run import COMMANDS, keep, stored
 from benchmarks.setting import Setting
 from benchmarks.table import BEGIN, END, page_with, row
-from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
+from dpeformer_jax.model.variants import VARIANTS
+from dpeformer_jax.model.vit import VisionTransformer
 
 ROOT = Path(__file__).parents[1]
 KEYS = {"benchmark", "machine", "versions", "config", "value", "unit", "peer", "more"}

@@ -8,13 +8,15 @@ from ml_collections import ConfigDict
 
 from configs import default, unpack
 from configs.checks import check
-from configs.default import FIELDS, OCCLUSIONS, RELEASED, RENAMED, VARIANTS
+from configs.default import FAMILIES, FIELDS, OCCLUSIONS, RENAMED, VARIANTS
 from configs.fields import Field, flatten
+from configs.presets import PRESETS as CONFIG_PRESETS
 from data.catalog import builder_of
 from data.dataset import specs_of
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.model import vit
+from dpeformer_jax.model import attention, families, selection, variants
 from dpeformer_jax.model.spec import PRESETS
+from dpeformer_jax.training.experiment import ONE_VIEW
 from dpeformer_jax.training.occlusion import occlusion_of
 
 ROOT = Path(__file__).parents[1]
@@ -88,11 +90,13 @@ def test_a_value_out_of_bounds_is_named(value, told):
 
 
 def test_choices_are_those_of_the_code():
-    assert set(VARIANTS) == set(vit.VARIANTS)
+    assert set(VARIANTS) == set(variants.VARIANTS)
+    assert set(FAMILIES) == set(families.FAMILIES)
     for kind in OCCLUSIONS:
-        assert callable(occlusion_of(kind, None, None, None))
-    (attention,) = (field for field in FIELDS if field.name == "model.attention")
-    assert set(attention.choices) == set(vit.ATTENTIONS)
+        assert kind == ONE_VIEW or callable(occlusion_of(kind, None, None, None))
+    choices = {field.name: set(field.choices or ()) for field in FIELDS}
+    assert choices["model.attention"] == set(attention.ATTENTIONS)
+    assert choices["model.bands"] == set(selection.BANDS)
 
 
 def test_the_network_of_a_config_decides_the_config():
@@ -108,10 +112,20 @@ def test_the_network_of_a_config_decides_the_config():
 @pytest.mark.parametrize("name", CONFIGS)
 def test_every_config_takes_the_released_preset(name):
     paper, preset = (flatten(MODULES[name].get_config(p).to_dict()) for p in ("", "released"))
-    assert {n: preset[n] for n in preset if preset[n] != paper[n]} == RELEASED
+    assert {n: preset[n] for n in preset if preset[n] != paper[n]} == CONFIG_PRESETS["released"]
     released = {f"model.{n}": value for n, value in PRESETS["released"].items()}
-    assert released.items() <= RELEASED.items()
+    assert released.items() <= CONFIG_PRESETS["released"].items()
     assert {f"model.{n}": value for n, value in PRESETS["paper"].items()}.items() <= paper.items()
+
+
+@pytest.mark.parametrize("preset", CONFIG_PRESETS)
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_takes_every_preset(name, preset):
+    config = MODULES[name].get_config(preset)
+    check(config, devices=1)
+    spec = unpack.spec_of(config, 8, (("a", 1), ("a", 2)))
+    assert spec.family == config.model.family
+    unpack.experiment_of(config, 8, (("a", 1), ("a", 2)))
 
 
 @pytest.mark.parametrize("name", OTHERS)

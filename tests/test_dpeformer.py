@@ -175,3 +175,29 @@ def test_full_size_parameters_have_the_released_shapes():
     shapes = shapes_of(NetworkSpec("b16", (256, 128), 16, num_classes=702))
     released_arrays = flatten_dict(released.dpeformer(), sep="/")
     assert shapes == {path: array.shape for path, array in released_arrays.items()}
+
+
+SWITCHES = {
+    "selection": "all",
+    "similarity": "cosine",
+    "count": "above",
+    "bands": "raster",
+    "blending": False,
+}
+
+
+@pytest.mark.parametrize("field", [*SWITCHES, "stripes"])
+def test_a_switch_changes_the_parts_and_leaves_the_rest(field):
+    changes = {"bands": "stripes"} if field == "stripes" else {field: SWITCHES[field]}
+    model, usual = small_model(size=(128, 64), **changes), small_model(size=(128, 64))
+    variables, images = variables_of(usual), random_images(4, seed=3, size=(128, 64))
+    if field == "blending":
+        assert "blending" not in variables_of(model)["params"]
+        params = {name: x for name, x in variables["params"].items() if name != "blending"}
+        with_switch = model.apply({**variables, "params": params}, images)
+    else:
+        with_switch = model.apply(variables, images)
+    expected = usual.apply(variables, images).features
+    np.testing.assert_array_equal(with_switch.features["holistic"], expected["holistic"])
+    assert np.abs(with_switch.features["parts"] - expected["parts"]).max() > 1e-3
+    assert with_switch.selection.kept.all() == (field == "selection")

@@ -1,10 +1,8 @@
 """The training step and loop: resuming, tracing once, any number of devices."""
 
-import dataclasses
 import json
 import shutil
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -17,11 +15,6 @@ from dpeformer_jax.checkpoint.store import Checkpoints
 from dpeformer_jax.checkpoint.weights import load_weights
 from dpeformer_jax.features import FeaturePass
 from dpeformer_jax.model.families import build_network
-from dpeformer_jax.model.heads import PartNorm, classifier
-from dpeformer_jax.model.outputs import Outputs
-from dpeformer_jax.model.spec import NetworkSpec
-from dpeformer_jax.model.two_views import tokens_of_views
-from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
 from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.report import write_report
 from dpeformer_jax.retrieval.scoring import Scoring
@@ -173,46 +166,6 @@ def test_a_training_without_memory_terms_keeps_no_memory_bank(tmp_path):
     assert np.isfinite(line["loss"])
     with pytest.raises(UserError, match="memory/features"):
         train(toy_experiment(toy_config(epochs=1, log_every=3)), tmp_path)
-
-
-class Plain(nn.Module):
-    """A network of another kind: no selection, no blending, no parts, one normalised feature."""
-
-    spec: NetworkSpec
-
-    def setup(self):
-        self.backbone = VisionTransformer(VARIANTS[self.spec.variant], self.spec.stride)
-        self.norm, self.classifier = PartNorm(), classifier(self.spec.num_classes)
-
-    def __call__(self, images, camera_row=None):
-        return self._heads(self.backbone(images, camera_row), train=False)
-
-    def train_views(self, views, camera_row, keys, gather=lambda x: x):
-        tokens = tokens_of_views(self.backbone, views, camera_row, keys, gather, 1)
-        return tuple(self._heads(view, train=True) for view in tokens)
-
-    def _heads(self, tokens, train):
-        feature = self.norm(tokens[:, :1], train)[:, 0]
-        return Outputs({"after": feature}, {"global_token": self.classifier(feature)})
-
-
-@pytest.mark.slow
-def test_a_network_without_selection_parts_and_memory_trains_and_is_scored(tmp_path):
-    whole = toy_experiment(toy_config(epochs=1, log_every=3))
-    network = Plain(whole.spec)
-    none = dict.fromkeys(("id_features", "id_parts", "memory_clean", "memory_occluded"), 0.0)
-    experiment = dataclasses.replace(
-        whole,
-        network=network,
-        objective=dataclasses.replace(whole.objective, **none),
-        features=FeaturePass(network, whole.mesh, 8),
-    )
-    train(experiment, tmp_path)
-    (line,) = lines_of(tmp_path)
-    assert {"id_global", "triplet", "accuracy"} < line.keys() and "selected" not in line
-    report = json.loads((tmp_path / "eval.json").read_text())
-    assert report["settings"]["features"] == ["after"]
-    assert report["datasets"]["toy"]["after"]["mAP"] > 0
 
 
 def test_training_starts_from_a_checkpoint(run, caplog):

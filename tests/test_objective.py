@@ -22,7 +22,8 @@ def random_outputs(seed):
     rng = np.random.default_rng(seed)
     logits = {name: rng.standard_normal(shape) for name, shape in shapes.items()}
     holistic, parts = rng.standard_normal((2, 8, 10))
-    return Outputs({"holistic": holistic, "parts": parts}, logits)
+    features = {"holistic": holistic, "parts": parts}
+    return Outputs(features, logits, features)
 
 
 @pytest.mark.slow
@@ -74,7 +75,7 @@ def test_triplet_has_a_finite_gradient_for_equal_features():
 def of_random_outputs(objective, bank=None):
     """Loss and terms of random outputs for two identities."""
     labels = np.repeat([4, 1], 4)
-    return objective(random_outputs(0), random_outputs(1), labels, bank)
+    return objective((random_outputs(0), random_outputs(1)), labels, bank)
 
 
 BANK = np.random.default_rng(2).standard_normal((6, 10))
@@ -114,7 +115,8 @@ def test_without_its_terms_no_memory_is_needed():
 def test_a_term_whose_input_a_network_lacks_is_refused_with_one_sentence():
     outputs = random_outputs(0)
     Objective().refuse_lacking(outputs)
-    plain = Outputs({"after": outputs.features["parts"]}, {"parts": outputs.logits["parts"]})
+    after = {"after": outputs.features["parts"]}
+    plain = Outputs(after, {"parts": outputs.logits["parts"]}, after)
     with pytest.raises(UserError, match="config.loss.id_features = 1.0 .* logits.holistic, which"):
         Objective().refuse_lacking(plain)
     without = {"id_features": 0.0, "id_global": 0.0, "id_parts": 0.0}

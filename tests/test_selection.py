@@ -7,10 +7,13 @@ import pytest
 
 from dpeformer_jax.model.selection import (
     Selection,
+    all_patches,
+    kept_stripes,
     own_bands,
     pool_selected,
     pool_stripes,
     pooling_weights,
+    raster_bands,
     select_patches,
 )
 
@@ -93,3 +96,52 @@ def test_kept_marks_as_many_patches_as_counted():
     rank = jnp.array([[2, 0, 1], [0, 1, 2]])
     selection = Selection(jnp.zeros(2, int), jnp.array([1, 3]), rank, jnp.zeros((2, 3)))
     assert selection.kept.tolist() == [[False, True, False], [True, True, True]]
+
+
+def test_all_patches_in_bands_are_the_stripes_of_the_image():
+    _, patches = random_tokens()
+    selection = all_patches(patches)
+    assert selection.kept.all()
+    pooled = pool_selected(patches, own_bands(selection, 4))
+    np.testing.assert_allclose(pooled, pool_stripes(patches, 4), atol=1e-6)
+
+
+def test_cosine_ignores_the_lengths_of_tokens_and_the_product_does_not():
+    global_token, patches = random_tokens()
+    lengths = np.random.default_rng(5).uniform(0.2, 5, (*patches.shape[:2], 1)).astype(np.float32)
+    for kind, alike in (("cosine", True), ("product", False)):
+        once = select_patches(global_token, patches, 6, kind)
+        again = select_patches(global_token, patches * lengths, 6, kind)
+        assert np.array_equal(once.rank, again.rank) == alike
+
+
+def test_above_keeps_the_patch_that_the_released_count_misses():
+    global_token, patches = random_tokens()
+    released = select_patches(global_token, patches, 1)
+    above = select_patches(global_token, patches, 1, count_rule="above")
+    falling = -np.sort(-np.asarray(above.similarity), axis=1)
+    np.testing.assert_array_equal(above.count, np.argmax(-np.diff(falling, axis=1), axis=1) + 1)
+    np.testing.assert_array_equal(released.count, np.maximum(above.count - 1, 1))
+
+
+def chosen(rank, count):
+    """A selection of one image with this rank of each patch."""
+    zeros = np.zeros(1, int)
+    return Selection(zeros, np.array([count]), np.array([rank]), np.zeros((1, len(rank))))
+
+
+def test_raster_bands_leave_the_order_of_similarity():
+    selection = chosen([3, 0, 5, 1, 4, 2], count=4)  # keeps patches 0, 1, 3 and 5
+    expected = np.array([[0.5, 0.5, 0, 0, 0, 0], [0, 0, 0, 0.5, 0, 0.5]])
+    np.testing.assert_allclose(raster_bands(selection, 2)[0], expected, atol=1e-6)
+    by_similarity = np.array([[0, 0.5, 0, 0.5, 0, 0], [0.5, 0, 0, 0, 0, 0.5]])
+    np.testing.assert_allclose(own_bands(selection, 2)[0], by_similarity, atol=1e-6)
+
+
+def test_a_stripe_without_a_kept_patch_gets_all_that_are_kept():
+    selection = chosen([0, 1, 4, 5, 3, 2], count=3)  # keeps patches 0, 1 and 5
+    third = 1 / 3
+    expected = np.array(
+        [[0.5, 0.5, 0, 0, 0, 0], [third, third, 0, 0, 0, third], [0, 0, 0, 0, 0, 1]]
+    )
+    np.testing.assert_allclose(kept_stripes(selection, 3)[0], expected, atol=1e-6)

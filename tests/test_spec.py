@@ -56,12 +56,12 @@ def test_a_field_that_an_older_version_lacks_has_its_default(name):
 
 
 def test_an_unknown_field_of_a_newer_version_is_refused_with_one_sentence():
-    stored = toy_spec().to_json() | {"version": 3, "layer_scale": 0.1}
-    told = "version 3. has the field layer_scale.*up to 2; update dpeformer_jax$"
+    stored = toy_spec().to_json() | {"version": 4, "layer_scale": 0.1}
+    told = "version 4. has the field layer_scale.*up to 3; update dpeformer_jax$"
     with pytest.raises(UserError, match=told):
         NetworkSpec.from_json(stored)
-    with pytest.raises(UserError, match="version 3. is newer.*up to 2; update dpeformer_jax$"):
-        NetworkSpec.from_json(toy_spec().to_json() | {"version": 3})
+    with pytest.raises(UserError, match="version 4. is newer.*up to 3; update dpeformer_jax$"):
+        NetworkSpec.from_json(toy_spec().to_json() | {"version": 4})
 
 
 def test_unnamed_cameras_can_be_named_once():

@@ -8,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpeformer_jax.model.vit import Dense, attend, drop_path, gelu, patch_grid
+from dpeformer_jax.model.attention import attend
+from dpeformer_jax.model.variants import patch_grid
+from dpeformer_jax.model.vit import Dense, drop_path, gelu
 
 
 @pytest.mark.parametrize(

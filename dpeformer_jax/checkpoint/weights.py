@@ -52,8 +52,8 @@ class Weights:
 
     @property
     def complete(self) -> bool:
-        """Whether the checkpoint holds a network and not a backbone alone."""
-        return len(self.variables.get("params", {})) > 1
+        """Whether the checkpoint holds a network and not a backbone alone, which has no necks."""
+        return "batch_stats" in self.variables
 
     def refuse_incomplete(self) -> None:
         """Raises UserError where features would come from arrays that are not there."""

@@ -4,7 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dpeformer_jax.model.vit import TORCH_UNIFORM, Mlp, attend
+from dpeformer_jax.model.attention import attend
+from dpeformer_jax.model.vit import TORCH_UNIFORM, Mlp
 
 SEGMENT = 16  # channels of one token; a feature of D channels becomes D / 16 tokens
 HEADS = 2

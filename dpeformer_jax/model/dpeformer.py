@@ -1,100 +1,74 @@
 """DPEFormer: backbone, holistic parts, selected and blended parts, classifiers."""
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
 from dpeformer_jax.model.blending import PartBlending
 from dpeformer_jax.model.heads import PartClassifier, PartNorm, classifier
+from dpeformer_jax.model.network import Network
 from dpeformer_jax.model.outputs import Outputs
 from dpeformer_jax.model.selection import (
+    BANDS,
+    all_patches,
     batch_bands,
-    own_bands,
     pool_selected,
     pool_stripes,
     select_patches,
 )
-from dpeformer_jax.model.spec import NetworkSpec
-from dpeformer_jax.model.two_views import Gather, tokens_of_views
-from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
+from dpeformer_jax.model.variants import VARIANTS
 
 
-class DPEFormer(nn.Module):
+class DPEFormer(Network):
     """The paper's network (arXiv 2402.10435).
 
     Features: "holistic" [B, P * D], the normalised stripes of all patches (h), the memory bank's
     space; "parts" [B, P * D], the normalised blended parts of the selected patches (z). Logits:
     "holistic", "parts" and "global_token" [B, C]; "each_part" [B, P, C].
 
-    spec: defines the features. Backbone and blending compute in its dtype; selection, pooling,
-    norms and heads in float32. drop_path, remat, attention: see VisionTransformer; microbatches:
-    see tokens_of_views.
+    Backbone and blending compute in the spec's dtype; selection, pooling, norms and heads in
+    float32.
     """
 
-    spec: NetworkSpec
-    drop_path: float = 0.0
-    remat: bool = False
-    attention: str = "xla"
-    microbatches: int = 1
-
     def setup(self):
-        spec, dtype = self.spec, jnp.dtype(self.spec.dtype)
-        self.backbone = VisionTransformer(
-            VARIANTS[spec.variant],
-            spec.stride,
-            self.drop_path,
-            spec.sie_rows,
-            spec.sie_coefficient,
-            dtype,
-            self.remat,
-            self.attention,
-        )
-        self.blending = PartBlending(dtype, mix_batch=spec.head_merge == "batch")
+        spec = self.spec
+        self.backbone = self.build_backbone()
+        if spec.blending:
+            merged = spec.head_merge == "batch"
+            self.blending = PartBlending(jnp.dtype(spec.dtype), mix_batch=merged)
         self.holistic_norm, self.part_norm = PartNorm(), PartNorm()
         self.holistic_classifier = classifier(spec.num_classes)
         self.blended_classifier = classifier(spec.num_classes)
         self.global_classifier = classifier(spec.num_classes)
         self.part_classifier = PartClassifier(spec.num_classes)
 
-    def __call__(self, images: jax.Array, camera_row: jax.Array | None = None) -> Outputs:
-        """Evaluates each image on its own, unless the spec `mixes_batch`.
+    def encode(
+        self, images: jax.Array, camera_row: jax.Array | None, keys: jax.Array | None = None
+    ) -> jax.Array:
+        """Returns the backbone's tokens [B, S + N, D]."""
+        return self.backbone(images, camera_row, keys)
 
-        images: [B, H, W, 3] normalised; camera_row: [B] row of the side information embedding.
-        """
-        return self._heads(self.backbone(images, camera_row), train=False)
-
-    def train_views(
-        self,
-        views: jax.Array,
-        camera_row: jax.Array | None,
-        keys: jax.Array,
-        gather: Gather = lambda tokens: tokens,
-    ) -> tuple[Outputs, Outputs]:
-        """Computes the outputs for the clean and for the occluded view in training.
-
-        The norms take the views one after the other, so that each view has statistics of its own
-        and the running ones move twice, clean first. Arguments: see tokens_of_views.
-        """
-        clean, occluded = tokens_of_views(
-            self.backbone, views, camera_row, keys, gather, self.microbatches
-        )
-        return self._heads(clean, train=True), self._heads(occluded, train=True)
-
-    def _heads(self, tokens: jax.Array, train: bool) -> Outputs:
-        spec = self.spec
-        global_token = tokens[:, 1 if spec.global_token == "first_patch" else 0]
-        patches = tokens[:, 1:]
-        selection = select_patches(global_token, patches, spec.min_patches)
+    def heads(self, encoded: jax.Array, train: bool) -> Outputs:
+        """Selects patches, pools and blends them; see Network."""
+        spec, special = self.spec, VARIANTS[self.spec.variant].special
+        global_token = encoded[:, special if spec.global_token == "first_patch" else 0]
+        patches = encoded[:, special:]
+        if spec.selection == "all":
+            selection = all_patches(patches)
+        else:
+            rule = spec.min_patches, spec.similarity, spec.count
+            selection = select_patches(global_token, patches, *rule)
+        weigh = batch_bands if spec.pooling == "batch" else BANDS[spec.bands]
+        parts = pool_selected(patches, weigh(selection, spec.parts))
+        if spec.blending:
+            parts = self.blending(parts, global_token).astype(jnp.float32)
         stripes = self.holistic_norm(pool_stripes(patches, spec.parts), train)
-        weigh = batch_bands if spec.pooling == "batch" else own_bands
-        bands = pool_selected(patches, weigh(selection, spec.parts))
-        blended = self.blending(bands, global_token).astype(jnp.float32)
-        blended = self.part_norm(blended, train)
-        holistic, parts = (x.reshape(len(x), -1) for x in (stripes, blended))
+        parts = self.part_norm(parts, train)
+        features = {"holistic": stripes, "parts": parts}
+        features = {name: x.reshape(len(x), -1) for name, x in features.items()}
         logits = {
-            "holistic": self.holistic_classifier(holistic),
-            "parts": self.blended_classifier(parts),
+            "holistic": self.holistic_classifier(features["holistic"]),
+            "parts": self.blended_classifier(features["parts"]),
             "global_token": self.global_classifier(global_token.astype(jnp.float32)),
-            "each_part": self.part_classifier(blended),
+            "each_part": self.part_classifier(parts),
         }
-        return Outputs({"holistic": holistic, "parts": parts}, logits, selection)
+        return Outputs(features, logits, features, selection)

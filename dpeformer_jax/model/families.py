@@ -2,19 +2,31 @@
 
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax.traverse_util import flatten_dict
 
+from dpeformer_jax.model.baseline import Baseline
+from dpeformer_jax.model.clipreid import CLIPReID
 from dpeformer_jax.model.dpeformer import DPEFormer
+from dpeformer_jax.model.network import Network
 from dpeformer_jax.model.outputs import Outputs
+from dpeformer_jax.model.pass_reid import PASS
 from dpeformer_jax.model.spec import NetworkSpec
+from dpeformer_jax.model.transreid import TransReID
 
-FAMILIES: dict[str, type[nn.Module]] = {"dpeformer": DPEFormer}
+FAMILIES: dict[str, type[Network]] = {
+    "dpeformer": DPEFormer,
+    "baseline": Baseline,
+    "transreid": TransReID,
+    "clipreid": CLIPReID,
+    "pass": PASS,
+}
+# Modules that go on where a trunk ends.
+LAST_BLOCKS = {name for family in FAMILIES.values() for name in family.last_blocks}
 
 
-def build_network(spec: NetworkSpec, **running: Any) -> nn.Module:
+def build_network(spec: NetworkSpec, **running: Any) -> Network:
     """Builds the network; `running`: options of its class beside the spec, such as `remat`."""
     return FAMILIES[spec.family](spec, **running)
 

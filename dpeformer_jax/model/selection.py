@@ -32,29 +32,51 @@ class Selection(NamedTuple):
         return self.rank < self.count[:, None]
 
 
-def select_patches(global_token: jax.Array, patches: jax.Array, min_patches: int) -> Selection:
+def select_patches(
+    global_token: jax.Array,
+    patches: jax.Array,
+    min_patches: int,
+    similarity_kind: str = "product",
+    count_rule: str = "released",
+) -> Selection:
     """Keeps the patches above the largest drop in similarity to the proxy patch.
 
-    As in the released program, the count is the index of the drop counted from 0, which is one
-    fewer than lie above it, and at least `min_patches`. No gradient flows through the choice.
-    Similarities are unnormalised products in float32, whatever the compute dtype.
+    No gradient flows through the choice. Similarities are in float32, whatever the compute dtype.
 
     Args:
         global_token: [B, D].
         patches: [B, N, D].
         min_patches: smallest K, at most N.
+        similarity_kind: "product", as in the released program, or "cosine".
+        count_rule: "released", the index of the drop counted from 0, which is one fewer than the
+            patches above it; or "above", all of these.
     """
     global_token, patches = jax.lax.stop_gradient((global_token, patches))
-    patches = patches.astype(jnp.float32)
-    affinity = jnp.einsum("bd,bnd->bn", global_token.astype(jnp.float32), patches, precision=EXACT)
+    patches, global_token = (x.astype(jnp.float32) for x in (patches, global_token))
+    if similarity_kind == "cosine":
+        patches, global_token = (_at_length_1(x) for x in (patches, global_token))
+    affinity = jnp.einsum("bd,bnd->bn", global_token, patches, precision=EXACT)
     proxy = jnp.argmax(affinity, axis=1)
     proxy_token = jnp.take_along_axis(patches, proxy[:, None, None], axis=1)[:, 0]
     similarity = jnp.einsum("bd,bnd->bn", proxy_token, patches, precision=EXACT)
     order = jnp.argsort(similarity, axis=1, descending=True, stable=True)
     falling = jnp.take_along_axis(similarity, order, axis=1)
     drops = falling[:, :-1] - falling[:, 1:]
-    count = jnp.maximum(jnp.argmax(drops, axis=1), min_patches)
+    above = jnp.argmax(drops, axis=1) + (count_rule == "above")
+    count = jnp.maximum(above, min_patches)
     return Selection(proxy, count, jnp.argsort(order, axis=1), similarity)
+
+
+def all_patches(patches: jax.Array) -> Selection:
+    """Keeps every patch of [B, N, D], in raster order: the network without DPSM."""
+    images, total = patches.shape[:2]
+    rank = jnp.broadcast_to(jnp.arange(total), (images, total))
+    zeros = jnp.zeros(images, jnp.int32)
+    return Selection(zeros, jnp.full(images, total), rank, jnp.zeros((images, total)))
+
+
+def _at_length_1(x: jax.Array) -> jax.Array:
+    return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 
 def pooling_weights(
@@ -93,6 +115,30 @@ def pool_stripes(patches: jax.Array, parts: int) -> jax.Array:
 def own_bands(selection: Selection, parts: int) -> jax.Array:
     """Returns weights [B, P, N] that average each band of an image's kept patches by rank."""
     return pooling_weights(selection.count, selection.rank, parts)
+
+
+def raster_bands(selection: Selection, parts: int) -> jax.Array:
+    """Returns weights [B, P, N] that average each band of the kept patches in raster order."""
+    places = jnp.cumsum(selection.kept, axis=1) - 1
+    patches = selection.rank.shape[1]
+    places = jnp.where(selection.kept, places, patches)  # beyond every count
+    return pooling_weights(selection.count, places, parts)
+
+
+def kept_stripes(selection: Selection, parts: int) -> jax.Array:
+    """Returns weights [B, P, N] that average the kept patches of each stripe of the image.
+
+    A stripe without a kept patch gets the average of all that are kept.
+    """
+    patches = selection.rank.shape[1]
+    kept = selection.kept.astype(jnp.float32)[:, None]
+    weights = pooling_weights(patches, jnp.arange(patches), parts) * kept
+    weights = jnp.where(weights.any(axis=2, keepdims=True), weights, kept)
+    return weights / weights.sum(axis=2, keepdims=True)
+
+
+# By the spec's `bands`: what is pooled to one part.
+BANDS = {"similarity": own_bands, "raster": raster_bands, "stripes": kept_stripes}
 
 
 def shortened(selection: Selection) -> jax.Array:

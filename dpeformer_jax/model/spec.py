@@ -12,9 +12,9 @@ import numpy as np
 
 from dpeformer_jax.base.errors import UserError, some
 from dpeformer_jax.base.interfaces import Camera
-from dpeformer_jax.model.vit import VARIANTS, patch_grid
+from dpeformer_jax.model.variants import VARIANTS, patch_grid
 
-VERSION = 2
+VERSION = 3
 RENAMED = {"sides": "sie_rows", "side_coefficient": "sie_coefficient"}  # since version 1
 # The fields by which the released program's features differ from the paper's.
 PRESETS = {
@@ -37,6 +37,11 @@ class NetworkSpec:
         the "batch" as in the released program.
     head_merge: of the blending attention, within each "image", or across the "batch" as in the
         released program.
+    selection: "dpsm", or "all" patches, without DPSM; similarity, count: of the patches and K, see
+        select_patches; bands: what is pooled to one part, see BANDS in model/selection.py;
+        blending: whether FBM blends the parts.
+    projection: width of CLIP-ReID's second feature.
+    fusion, token_necks: see PASS in model/pass_reid.py.
     sie_rows: cameras that the side information embedding tells apart; 0 switches it off.
     cameras: the camera of each of these rows; () where the checkpoint does not name them.
     sie_coefficient: factor of the embedding.
@@ -57,6 +62,14 @@ class NetworkSpec:
     cameras: tuple[Camera, ...] = ()
     sie_coefficient: float = 3.0
     dtype: str = "float32"
+    selection: str = "dpsm"
+    similarity: str = "product"
+    count: str = "released"
+    bands: str = "similarity"
+    blending: bool = True
+    projection: int = 512
+    fusion: str = "cat"
+    token_necks: bool = False
 
     @property
     def grid(self) -> tuple[int, int]:

@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.features import CONCAT, Features
+from dpeformer_jax.features import CONCAT, Features, joined_by_concat
 from dpeformer_jax.runtime.devices import prefetch
 
 PAIRS_AT_ONCE = 32  # so that the rows of exact distances stay in the processor's cache
@@ -30,10 +30,10 @@ Targets = Mapping[str, tuple[str, ...]]  # what is ranked: name -> names of the 
 
 
 def targets_of(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """Returns each feature as a target of its own and, of several, all of them as CONCAT."""
-    members = tuple(names)
-    alone = {name: (name,) for name in members}
-    return alone | {CONCAT: members} if len(members) > 1 else alone
+    """Returns each feature as a target of its own, and CONCAT with those that it joins."""
+    alone = {name: (name,) for name in names}
+    members = joined_by_concat(alone)
+    return alone | {CONCAT: members} if members else alone
 
 
 def exact(

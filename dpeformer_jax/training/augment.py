@@ -1,4 +1,4 @@
-"""Makes the two normalised training views of a uint8 image, on the device.
+"""Makes the normalised training views of a uint8 image, on the device.
 
 Every function takes a key and one image [H, W, 3]; the caller vmaps.
 """
@@ -10,8 +10,10 @@ import jax.numpy as jnp
 import numpy as np
 
 from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
+from dpeformer_jax.training.occlusion import random_erasing
 
 JITTER = 0.1  # largest relative change of brightness, contrast and saturation
+ERASED_AREA = (0.02, 1 / 3)  # share of an image (arXiv 1708.04896)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, the grey of a colour
 
 
@@ -47,3 +49,15 @@ def two_views(
     clean = color_jitter(jitter_key, from_uint8(image))
     clean = flip_and_shift(place_key, clean, padding)
     return normalize_pixels(jnp.stack([clean, occlude(occlusion_key, clean)]))
+
+
+def one_view(key: jax.Array, image: jax.Array, padding: int, erasing: float) -> jax.Array:
+    """Returns the one view [H, W, 3] of a uint8 image that baselines train on, normalised.
+
+    padding: pixels around the image before the random crop; erasing: the share of the views that
+    lose a rectangle to noise.
+    """
+    place_key, chance_key, erasing_key = jax.random.split(key, 3)
+    clean = normalize_pixels(flip_and_shift(place_key, from_uint8(image), padding))
+    erased = random_erasing(erasing_key, clean, ERASED_AREA)
+    return jnp.where(jax.random.bernoulli(chance_key, erasing), erased, clean)

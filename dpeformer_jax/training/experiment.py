@@ -17,14 +17,17 @@ from dpeformer_jax.runtime.devices import replicated
 from dpeformer_jax.training.objective import MEMORY_FEATURE, Objective
 from dpeformer_jax.training.optim import Schedule
 
+ONE_VIEW = "none"  # in place of an occlusion: training sees the clean view alone
+
 
 @dataclasses.dataclass(frozen=True)
 class ViewSettings:
-    """`config.views`, see configs/default.py: how a picture becomes two views."""
+    """`config.views`, see configs/default.py: how a picture becomes two views, or ONE_VIEW."""
 
     occlusion: str = "roa"
     padding: int = 10
     occluders: str = ""
+    erasing: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)

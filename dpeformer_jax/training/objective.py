@@ -1,11 +1,12 @@
 """The training loss: a sum of named terms, which the config weighs (arXiv 2402.10435, section 3.5).
 
-Every term is a function of the outputs for both views, so that a network of another family is
+Every term is a function of the outputs for all views, so that a network of another family is
 trained by the terms that its outputs allow.
 """
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,8 @@ TERMS = {
     "id_parts": ("logits.each_part",),
     "memory_clean": (f"features.{MEMORY_FEATURE}",),
     "memory_occluded": (f"features.{MEMORY_FEATURE}",),
-    "triplet": (),  # takes all features
+    "identity": (),  # takes all logits
+    "triplet": (),  # takes all that the outputs call metric
 }
 
 
@@ -39,7 +41,9 @@ class Objective:
     id_parts: float = 1.0
     memory_clean: float = 1.0
     memory_occluded: float = 0.3
+    identity: float = 0.0
     triplet: float = 0.0
+    triplet_margin: float = 0.0
     temperature: float = 0.05
     label_smoothing: float = 0.0
     memory_epsilon: float = 0.0
@@ -66,13 +70,13 @@ class Objective:
                 )
 
     def __call__(
-        self, clean: Outputs, occluded: Outputs, labels: jax.Array, memory: jax.Array | None
+        self, views: Sequence[Outputs], labels: jax.Array, memory: jax.Array | None
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Returns the loss of two views' outputs, and its terms before weighing.
+        """Returns the loss of the views' outputs, and its terms before weighing.
 
+        views: the clean one, and the occluded one if there are two.
         labels: [B] identities as 0..C-1; memory: [C, F] bank as it was before this step, or None.
         """
-        views = clean, occluded
 
         def identity(*names: str) -> jax.Array:
             logits = [view.logits[name] for view in views for name in names]
@@ -82,15 +86,19 @@ class Objective:
             feature = view.features[MEMORY_FEATURE]
             return memory_contrast(feature, memory, labels, self.temperature, self.memory_epsilon)
 
+        def triplet(x: jax.Array) -> jax.Array:
+            if x.ndim == 2:
+                return batch_hard_triplet(x, labels, self.triplet_margin)
+            return _mean([triplet(x[:, part]) for part in range(x.shape[1])])
+
         compute = {
             "id_features": lambda: identity("holistic", "parts"),
             "id_global": lambda: identity("global_token"),
             "id_parts": lambda: identity("each_part"),
-            "memory_clean": lambda: contrast(clean),
-            "memory_occluded": lambda: contrast(occluded),
-            "triplet": lambda: _mean(
-                [batch_hard_triplet(x, labels) for view in views for x in view.features.values()]
-            ),
+            "memory_clean": lambda: contrast(views[0]),
+            "memory_occluded": lambda: contrast(views[1]),
+            "identity": lambda: identity(*views[0].logits),
+            "triplet": lambda: _mean([triplet(x) for view in views for x in view.metric.values()]),
         }
         terms = {name: compute[name]() for name in self.factors}
         return sum(self.factors[name] * term for name, term in terms.items()), terms
@@ -118,10 +126,11 @@ def memory_contrast(
     return -jnp.logaddexp(log_share, floor).mean()
 
 
-def batch_hard_triplet(features: jax.Array, labels: jax.Array) -> jax.Array:
-    """Returns the soft-margin triplet loss with a batch's hardest pairs (arXiv 1703.07737).
+def batch_hard_triplet(features: jax.Array, labels: jax.Array, margin: float = 0.0) -> jax.Array:
+    """Returns the triplet loss with a batch's hardest pairs (arXiv 1703.07737).
 
-    features: [B, F], compared by Euclidean distance; labels: [B], each at least twice.
+    features: [B, F], compared by Euclidean distance; labels: [B], each at least twice; margin: of
+    the distances, 0 for the soft margin.
     """
     square = jnp.sum(features**2, axis=1)
     squared = square[:, None] + square[None, :] - 2 * features @ features.T
@@ -129,7 +138,8 @@ def batch_hard_triplet(features: jax.Array, labels: jax.Array) -> jax.Array:
     same = labels[:, None] == labels[None, :]
     farthest_same = jnp.where(same, distance, -jnp.inf).max(axis=1)
     nearest_other = jnp.where(same, jnp.inf, distance).min(axis=1)
-    return jax.nn.softplus(farthest_same - nearest_other).mean()
+    excess = farthest_same - nearest_other
+    return (jax.nn.relu(excess + margin) if margin else jax.nn.softplus(excess)).mean()
 
 
 def _mean(values: list[jax.Array]) -> jax.Array:

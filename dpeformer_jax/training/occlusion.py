@@ -14,6 +14,8 @@ import numpy as np
 from dpeformer_jax.base.interfaces import OccluderBank
 from dpeformer_jax.model.pixels import from_uint8
 
+AREA = (0.05, 0.4)  # share of an image that a rectangle covers
+
 
 def resize_matrix(source: int, target: jax.Array, offset: jax.Array, canvas: int) -> jax.Array:
     """Returns a bilinear resize along one axis (half-pixel centres, no antialias) as a matrix.
@@ -80,10 +82,10 @@ def realistic_occlusion(key: jax.Array, image: jax.Array, bank: OccluderBank) ->
     return paste(image, cutout, box_of(full, bank.tall[which], extent, bottom_right))
 
 
-def random_erasing(key: jax.Array, image: jax.Array) -> jax.Array:
+def random_erasing(key: jax.Array, image: jax.Array, area: tuple = AREA) -> jax.Array:
     """Replaces a random rectangle of the image [H, W, 3] by normal noise a pixel."""
     *rectangle_keys, noise_key = jax.random.split(key, 4)
-    corner, size = random_rectangle(rectangle_keys, image.shape[:2])
+    corner, size = random_rectangle(rectangle_keys, image.shape[:2], area)
     noise = jax.random.normal(noise_key, image.shape)
     return jnp.where(inside(corner, size, image.shape[:2]), noise, image)
 
@@ -136,16 +138,17 @@ def body_mask(height: int, width: int) -> tuple[np.ndarray, slice]:
 
 
 def random_rectangle(
-    keys: Sequence[jax.Array], full: tuple[int, int]
+    keys: Sequence[jax.Array], full: tuple[int, int], area: tuple[float, float] = AREA
 ) -> tuple[jax.Array, jax.Array]:
     """Draws corner [top, left] and size [height, width] of a rectangle in an image of size `full`.
 
-    The area is 0.05 to 0.4 of the image, width / height 0.3 to 3.3. The first of ten tries that
-    fits counts; if none fits, the size is 0. keys: of the area, the aspect and the place.
+    Width / height is 0.3 to 3.3. The first of ten tries that fits counts; if none fits, the size is
+    0. keys: of the area, the aspect and the place; area: smallest and largest share of the image.
     """
     height, width = full
     area_key, aspect_key, place_key = keys
-    area = height * width * jax.random.uniform(area_key, (10,), minval=0.05, maxval=0.4)
+    low, high = area
+    area = height * width * jax.random.uniform(area_key, (10,), minval=low, maxval=high)
     bound = math.log(1 / 0.3)
     aspect = jnp.exp(jax.random.uniform(aspect_key, (10,), minval=-bound, maxval=bound))
     sizes = jnp.round(jnp.sqrt(jnp.stack([area / aspect, area * aspect], axis=1)))

@@ -1,6 +1,6 @@
 """The training step, a pure function, and how many devices run it: by sharded arrays or pmap."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -12,12 +12,12 @@ from jax.sharding import Mesh
 
 from dpeformer_jax.base.interfaces import OccluderBank
 from dpeformer_jax.model.outputs import Outputs
-from dpeformer_jax.model.two_views import Gather
+from dpeformer_jax.model.views import Gather
 from dpeformer_jax.runtime.devices import AXIS, on_all_devices, replicated, split_by_example
 from dpeformer_jax.training import memory
-from dpeformer_jax.training.augment import two_views
+from dpeformer_jax.training.augment import one_view, two_views
 from dpeformer_jax.training.divergence import Metrics, skip_nonfinite
-from dpeformer_jax.training.experiment import Experiment, TrainState
+from dpeformer_jax.training.experiment import ONE_VIEW, Experiment, TrainState, ViewSettings
 from dpeformer_jax.training.objective import MEMORY_FEATURE, Objective
 from dpeformer_jax.training.occlusion import occlusion_of
 from dpeformer_jax.training.optim import LearningRates
@@ -90,25 +90,25 @@ def train_step(
         places += jax.lax.axis_index(axis) * len(places)
     keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.fold_in(key, state.step), places)
     view_keys, depth_keys = jnp.split(jax.vmap(partial(jax.random.split, num=3))(keys), [1], 1)
-    settings = experiment.views
-    views = make_views(
-        view_keys[:, 0], batch, resident, settings.padding, settings.occlusion, gather
-    )
+    views = make_views(view_keys[:, 0], batch, resident, experiment.views, gather)
     parts = experiment.network, experiment.tx, experiment.objective
-    result = learn(state, views, batch, depth_keys.T, rates, *parts, axis)
+    result = learn(state, views, batch, depth_keys.T[: len(views)], rates, *parts, axis)
     return skip_nonfinite(state, *result) if experiment.train.on_nonfinite == "skip" else result
 
 
 def make_views(
-    keys: jax.Array, batch: Batch, resident: Resident, padding: int, occlusion: str, gather: Gather
+    keys: jax.Array, batch: Batch, resident: Resident, settings: ViewSettings, gather: Gather
 ) -> jax.Array:
-    """Makes the clean and the occluded view of a batch, [2, B, H, W, 3] normalised; keys: [B]."""
+    """Makes the views of a batch, [V, B, H, W, 3] normalised, the clean one first; keys: [B]."""
     images = batch["image"] if resident.images is None else resident.images[batch["index"]]
     labels = batch["label"]
-    occlude = occlusion_of(occlusion, resident.occluders, gather(images), gather(labels))
+    if settings.occlusion == ONE_VIEW:
+        one = partial(one_view, padding=settings.padding, erasing=settings.erasing)
+        return jax.vmap(one)(keys, images)[None]
+    occlude = occlusion_of(settings.occlusion, resident.occluders, gather(images), gather(labels))
 
     def both(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
-        return two_views(key, image, padding, partial(occlude, label=label))
+        return two_views(key, image, settings.padding, partial(occlude, label=label))
 
     return jax.vmap(both, out_axes=1)(keys, images, labels)
 
@@ -124,11 +124,11 @@ def learn(
     objective: Objective,
     axis: str | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """Makes one update from finished views [2, B, H, W, 3], normalised, clean then occluded.
+    """Makes one update from finished views [V, B, H, W, 3], normalised, the clean one first.
 
     Losses, norms and the memory see the global batch. Under pmap every device computes them alike
     from the tokens of all devices, and its share of the backbone's gradient comes from its own.
-    depth_keys: [2, B] random keys of the stochastic depth; axis: see train_step.
+    depth_keys: [V, B] random keys of the stochastic depth; axis: see train_step.
     """
     gather = gather_over(axis)
     labels = gather(batch["label"])
@@ -137,34 +137,35 @@ def learn(
 
     def loss_fn(params: Any):
         variables = {"params": params, "batch_stats": state.batch_stats}
-        (clean, occluded), updated = apply(variables, *inputs)
-        loss, terms = objective(clean, occluded, labels, state.memory)
-        return loss, (terms, clean, occluded, updated["batch_stats"])
+        outputs, updated = apply(variables, *inputs)
+        loss, terms = objective(outputs, labels, state.memory)
+        return loss, (terms, outputs, updated["batch_stats"])
 
     grad_fn = jax.value_and_grad(loss_fn, has_aux=True)
-    (loss, (terms, clean, occluded, batch_stats)), grads = grad_fn(state.params)
+    (loss, (terms, outputs, batch_stats)), grads = grad_fn(state.params)
     if axis is not None:
         # The transpose of gather has summed each device's copy of one loss: the mean undoes it.
         grads = jax.lax.pmean(grads, axis)
     updates, opt_state = tx.update(grads, state.opt_state, state.params, learning_rates=rates)
     bank = state.memory
     if bank is not None:
-        bank = memory.update(bank, clean.features[MEMORY_FEATURE], labels)
+        bank = memory.update(bank, outputs[0].features[MEMORY_FEATURE], labels)
     params = optax.apply_updates(state.params, updates)
     state = TrainState(state.step + 1, params, batch_stats, bank, opt_state)
-    metrics = {"loss": loss, **terms, **_diagnostics(clean, occluded, labels)}
+    metrics = {"loss": loss, **terms, **_diagnostics(outputs, labels)}
     return state, {**metrics, "grad_norm": optax.tree.norm(grads)}
 
 
-def _diagnostics(clean: Outputs, occluded: Outputs, labels: jax.Array) -> Metrics:
-    """Returns the accuracy of the first feature on the clean view, and the mean number of patches.
+def _diagnostics(views: Sequence[Outputs], labels: jax.Array) -> Metrics:
+    """Returns the accuracy of the first feature's classifier on the clean view, and the mean K.
 
-    A feature without a classifier of its own is passed over.
+    Where no feature has a classifier of its name, the classifier "global" is taken.
     """
-    name = next(n for n in (*clean.features, *clean.logits) if n in clean.logits)
-    found = {"accuracy": (clean.logits[name].argmax(axis=1) == labels).mean()}
-    if clean.selection is not None:
-        counts = [view.selection.kept.sum(axis=1) for view in (clean, occluded)]
+    logits = views[0].logits
+    name = next(name for name in (*views[0].features, "global") if name in logits)
+    found = {"accuracy": (logits[name].argmax(axis=1) == labels).mean()}
+    if views[0].selection is not None:
+        counts = [view.selection.kept.sum(axis=1) for view in views]
         found["selected"] = jnp.concatenate(counts).mean()
     return found
 

@@ -1,0 +1,44 @@
+"""PASS: a baseline with part tokens that its pre-training made (arXiv 2203.03931, section 3.4)."""
+
+import jax
+import jax.numpy as jnp
+
+from dpeformer_jax.model.heads import PartNorm, classifier
+from dpeformer_jax.model.network import Network
+from dpeformer_jax.model.outputs import Outputs
+from dpeformer_jax.model.variants import VARIANTS
+
+
+class PASS(Network):
+    """A ViT's class token and the mean of its part tokens.
+
+    Features: "before" and "after" the neck, [B, 2 * D] side by side, or their mean [B, D] where the
+    spec's `fusion` is "mean". Logits: "global" [B, C]. With `token_necks` each of the tokens has a
+    neck of its own, in front of the fusion.
+    """
+
+    def setup(self):
+        self.backbone = self.build_backbone()
+        self.neck = PartNorm()
+        self.classifier = classifier(self.spec.num_classes)
+
+    def encode(
+        self, images: jax.Array, camera_row: jax.Array | None, keys: jax.Array | None = None
+    ) -> jax.Array:
+        """Returns the special tokens [B, S, D]."""
+        special = VARIANTS[self.spec.variant].special
+        return self.backbone(images, camera_row, keys)[:, :special].astype(jnp.float32)
+
+    def heads(self, encoded: jax.Array, train: bool) -> Outputs:
+        """Fuses, normalises and classifies the tokens; see Network."""
+        before = self._fused(encoded)
+        if self.spec.token_necks:
+            after = self._fused(self.neck(encoded, train))
+        else:
+            after = self.neck(before[:, None], train)[:, 0]
+        features = {"before": before, "after": after}
+        return Outputs(features, {"global": self.classifier(after)}, {"global": before})
+
+    def _fused(self, tokens: jax.Array) -> jax.Array:
+        both = tokens[:, 0], tokens[:, 1:].mean(axis=1)
+        return sum(both) / 2 if self.spec.fusion == "mean" else jnp.concatenate(both, axis=1)
