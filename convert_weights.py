@@ -3,9 +3,10 @@
 python convert_weights.py --source jx_vit_base_p16_224-80ecf9dd.pth --target weights/vit_b16
 python convert_weights.py --source runs/mine --target mine.pth --to torch
 
-In: timm ViTs (.pth, .safetensors), TransReID and DPEFormer checkpoints and DPEFormer's memory file
-(.pth), Google's ViTs (.npz). Out: a folder for --config.init.checkpoint, --checkpoint and
-Extractor.load, with conversion.json in it. No code in a file is ever run.
+In: whole networks of DPEFormer, TransReID, CLIP-ReID and PASS, DPEFormer's memory file, and
+backbones of timm, CLIP, DINO, MAE, DINOv2, PASS and Google (docs/weights.md). Out: a folder for
+--checkpoint, --config.init.checkpoint and Extractor.load, with conversion.json in it. No code in a
+file is ever run.
 """
 
 import argparse
@@ -16,6 +17,9 @@ from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.conversion.exchange import bring_in, export
 from dpeformer_jax.conversion.formats import AUTO, FORMATS
 from dpeformer_jax.model.spec import PRESETS
+from dpeformer_jax.model.variants import VARIANTS
+
+INWARDS = ("preset", "variant", "sie_coefficient")  # options that a torch file does not record
 
 
 def main() -> None:
@@ -31,12 +35,16 @@ def main() -> None:
 def convert(given: argparse.Namespace) -> None:
     shared = {"kind": given.format, "overwrite": given.overwrite, "verified": given.verify}
     if given.to == "flax":
-        choices = {"preset": given.preset, "allowed": given.allow_missing}
-        bring_in(given.source, given.target, print, **shared, **choices)
-    elif given.preset is None:
-        export(given.source, given.target, print, **shared)
-    else:
-        raise UserError(f"a torch file records no preset; leave --preset={given.preset} out")
+        choices = {name: getattr(given, name) for name in INWARDS}
+        bring_in(
+            given.source, given.target, print, **shared, **choices, allowed=given.allow_missing
+        )
+        return
+    for name in INWARDS:
+        if (value := getattr(given, name)) is not None:
+            option = f"--{name.replace('_', '-')}={value}"
+            raise UserError(f"a torch file does not record this; leave {option} out")
+    export(given.source, given.target, print, **shared)
 
 
 def parse() -> argparse.Namespace:
@@ -49,6 +57,10 @@ def parse() -> argparse.Namespace:
     add("--to", choices=("flax", "torch"), default="flax")
     names = "names in the source; with --to torch in the target"
     add("--format", choices=(AUTO, *FORMATS), default=AUTO, help=names)
+    variant = "of the backbone, where several fit (docs/weights.md)"
+    add("--variant", choices=VARIANTS, metavar="NAME", help=variant)
+    coefficient = "of the camera embedding; else the 3.0 of TransReID, the 1.0 of CLIP-ReID"
+    add("--sie-coefficient", type=float, metavar="FACTOR", help=coefficient)
     preset = "how a DPEFormer checkpoint computes its features (docs/differences.md); else paper"
     add("--preset", choices=PRESETS, help=preset)
     allowed = "accepts missing and left-over names in which this regular expression is found"

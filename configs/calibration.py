@@ -1,5 +1,6 @@
 """What main.py's --mode=calibrate does: same-person thresholds, stored beside the weights."""
 
+import dataclasses
 import logging
 import shlex
 from collections.abc import Iterator
@@ -14,13 +15,15 @@ from ml_collections import ConfigDict
 
 from configs import unpack
 from configs.checks import check
-from configs.modes import chosen_weights, cutouts_of
+from configs.modes import chosen_weights, cutouts_of, with_cameras_of
 from configs.parsing import adopt
 from data.calibration_set import CalibrationSet, given_set, held_out_set
+from data.dataset import load_dataset
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.interfaces import LabelledImages, OccluderBank, TrainingImages
 from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
 from dpeformer_jax.checkpoint.weights import Weights, workdir_of
+from dpeformer_jax.conversion.exchange import is_converted
 from dpeformer_jax.features import SELECTED, FeaturePass, Features, unit_length
 from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
 from dpeformer_jax.retrieval.calibrate import calibrate
@@ -28,6 +31,7 @@ from dpeformer_jax.retrieval.calibration import NAME, write_calibration
 from dpeformer_jax.retrieval.calibration_pairs import People
 from dpeformer_jax.retrieval.calibration_text import as_text
 from dpeformer_jax.runtime.devices import data_mesh, replicated
+from dpeformer_jax.training.experiment import ONE_VIEW
 from dpeformer_jax.training.occlusion import occlusion_of
 from dpeformer_jax.training.workdir import (
     check_data,
@@ -70,6 +74,12 @@ def run_calibration(config: ConfigDict, workdir: Path, checkpoint: str | None) -
     weights, _ = chosen_weights(workdir, checkpoint)
     adopt(config, unpack.fields_of(weights.spec), weights.spec)
     check(config, jax.device_count(), jax.default_backend(), training=False)
+    if config.views.occlusion == ONE_VIEW:  # thresholds are for occluded pictures all the same
+        config.views.occlusion = "roa"
+    if weights.spec.sie_rows and not weights.spec.cameras and is_converted(weights.folder):
+        trained = unpack.data_settings_of(config), (), unpack.sampling_of(config)
+        spec = with_cameras_of(weights.spec, load_dataset(*trained), converted=True)
+        weights = dataclasses.replace(weights, spec=spec)
     found = _opened(config, settings.dataset, workdir_of(weights.folder))
     features = unpack.feature_pass_of(config, weights.spec)
     bank, origin = cutouts_of(config)

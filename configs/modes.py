@@ -15,10 +15,10 @@ from configs import unpack
 from configs.checks import check
 from configs.parsing import adopt
 from configs.record import check_config, differences, write_config
-from data.dataset import load_dataset
+from data.dataset import Dataset, load_dataset
 from data.occluders import load_cutouts
 from data.verify import as_text, verify
-from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.errors import UserError, some
 from dpeformer_jax.base.interfaces import OccluderBank, TestSet
 from dpeformer_jax.checkpoint.weights import (
     CHECKPOINTS,
@@ -28,6 +28,8 @@ from dpeformer_jax.checkpoint.weights import (
     steps_of,
     workdir_of,
 )
+from dpeformer_jax.conversion.exchange import is_converted
+from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.report import Evaluation, stored_report, write_report
 from dpeformer_jax.retrieval.scores_text import table
@@ -100,15 +102,18 @@ def run_evaluation(config: ConfigDict, workdir: Path, checkpoint: str | None) ->
     adopt(config, unpack.fields_of(weights.spec), weights.spec)
     check(config, jax.device_count(), jax.default_backend(), training=False)
     spec = weights.spec
-    # A workdir of version 1 only counts its cameras; its training set names them.
-    unnamed = spec.sie_rows and not spec.cameras and trained_in == workdir
+    # A workdir of version 1 only counts its cameras, and so does a file of another program; the
+    # training set names them.
+    converted = is_converted(weights.folder)
+    unnamed = spec.sie_rows and not spec.cameras and (trained_in == workdir or converted)
     sampling = unpack.sampling_of(config) if unnamed else None
     settings, names = unpack.data_settings_of(config), recorded_names(trained_in)
     dataset = load_dataset(settings, config.eval.datasets, sampling, names)
     warn_of_trained_pictures(dataset.tests, recorded_pictures(trained_in))
-    if unnamed:
+    if unnamed and not converted:
         check_data(workdir, recorded_data(workdir) | {"datasets": dataset.provenance})
-        spec = spec.with_cameras(dataset.train.camera_names)
+    if unnamed:
+        spec = with_cameras_of(spec, dataset, converted)
     features = unpack.feature_pass_of(config, spec)
     variables = jax.device_put(weights.variables, replicated(data_mesh()))
     heading = source | {"step": weights.step}
@@ -118,6 +123,18 @@ def run_evaluation(config: ConfigDict, workdir: Path, checkpoint: str | None) ->
         write_config(workdir, config)
     tell(workdir / "eval.json", found)
     tell_next(f"{workdir} holds eval.json", "compare", f"{workdir},OTHER")
+
+
+def with_cameras_of(spec: NetworkSpec, dataset: Dataset, converted: bool) -> NetworkSpec:
+    """Names the cameras that a network embeds by those of the training set, in their order."""
+    cameras = dataset.train.camera_names
+    if converted:
+        LOG.warning(
+            "the converted network does not name the %d cameras that it embeds; they are taken for "
+            "%s, the cameras of this config's training set",
+            *(spec.sie_rows, some([f"{name} {number}" for name, number in cameras])),
+        )
+    return spec.with_cameras(cameras)
 
 
 def chosen_weights(workdir: Path, checkpoint: str | None) -> tuple[Weights, dict[str, Any]]:

@@ -3,19 +3,24 @@
 import importlib
 import logging
 import os
+import sys
 import zlib
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from converting import tensors
 from PIL import Image
 
+import convert_weights
 from data.builder import Counts, prepare
 from data.builders.rendered_reid import RenderedConfig, RenderedReid
 from data.dataset_spec import DataSettings
 from dpeformer_jax.base.command import LOGGERS
 
+# Compiling takes most of the tests' time; without LLVM's optimisation it takes half as long.
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
 MARKET = {
     "bounding_box_train": (
         *("2_c1_0.jpg", "2_c3_1.jpg", "2_c1_2.jpg", "2_c3_3.jpg"),
@@ -69,6 +74,11 @@ def torch():
 @pytest.fixture(scope="session")
 def timm(torch):
     return needed("timm")
+
+
+@pytest.fixture(scope="session")
+def open_clip(torch):
+    return needed("open_clip")
 
 
 @pytest.fixture(scope="session")
@@ -126,3 +136,33 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f"no real pictures: {folder} is not a folder (see DPEFORMER_DATA)")
     return folder
+
+
+@pytest.fixture
+def convert(monkeypatch, capsys):
+    """Runs the command in this process; returns its output, or the one line of a refusal."""
+
+    def run(source, target, *options, code=0):
+        line = ["convert_weights.py", f"--source={source}", f"--target={target}", *options]
+        monkeypatch.setattr(sys, "argv", line)
+        if code == 0:
+            convert_weights.main()
+            return capsys.readouterr().out
+        with pytest.raises(SystemExit) as stopped:
+            convert_weights.main()
+        told = capsys.readouterr().err
+        assert stopped.value.code == code and len(told.splitlines()) == 1, told
+        return told
+
+    return run
+
+
+@pytest.fixture
+def save(torch, tmp_path):
+    """Saves arrays as a torch file."""
+
+    def write(state, name="source.pth", **options):
+        torch.save(tensors(torch, state), tmp_path / name, **options)
+        return tmp_path / name
+
+    return write

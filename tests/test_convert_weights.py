@@ -13,50 +13,27 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from converting import (
+    assert_equal,
+    flat_params,
+    our_tokens,
+    random_state,
+    tensors,
+    timm_tokens,
+)
 from flax.traverse_util import flatten_dict
 from toy import toy_weights
 
-import convert_weights
 from dpeformer_jax import Extractor
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.checkpoint.weights import load_weights, save_weights
-from dpeformer_jax.conversion import exchange, formats, mapping, names
-from dpeformer_jax.model.families import shapes_of
+from dpeformer_jax.conversion import exchange, formats, mapping, names, network_names
 from dpeformer_jax.model.spec import PRESETS
-from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
+from dpeformer_jax.model.variants import VARIANTS
 from tests.parity import released
 
 ROOT = Path(__file__).parents[1]
 EARLIER = ROOT / "tests/earlier_versions/1/converted"
-
-
-@pytest.fixture
-def convert(monkeypatch, capsys):
-    """Runs the command in this process; returns its output, or the one line of a refusal."""
-
-    def run(source, target, *options, code=0):
-        line = ["convert_weights.py", f"--source={source}", f"--target={target}", *options]
-        monkeypatch.setattr(sys, "argv", line)
-        if code == 0:
-            convert_weights.main()
-            return capsys.readouterr().out
-        with pytest.raises(SystemExit) as stopped:
-            convert_weights.main()
-        told = capsys.readouterr().err
-        assert stopped.value.code == code and len(told.splitlines()) == 1, told
-        return told
-
-    return run
-
-
-def random_state(table, spec, seed=0):
-    """Arrays under the names of a table, of the shapes that the network needs."""
-    rng, shapes, state = np.random.default_rng(seed), shapes_of(spec), {}
-    for entry in table:
-        ours = np.broadcast_to(np.float32(0), shapes[entry.path])[entry.slot]
-        shape = entry.transform.theirs(ours).shape
-        state[entry.key] = (0.2 * rng.standard_normal(shape)).astype(np.float32)
-    return state
 
 
 @pytest.fixture
@@ -66,48 +43,12 @@ def mu():
     return state | {"head.weight": np.ones((10, 32), np.float32)}
 
 
-def tensors(torch, state):
-    return {name: torch.from_numpy(np.array(value)) for name, value in state.items()}
-
-
-@pytest.fixture
-def save(torch, tmp_path):
-    """Saves arrays as a torch file."""
-
-    def write(state, name="source.pth", **options):
-        torch.save(tensors(torch, state), tmp_path / name, **options)
-        return tmp_path / name
-
-    return write
-
-
-def flat_params(path):
-    return flatten_dict(load_weights(path).variables, sep="/")
-
-
-def assert_equal(a, b):
-    assert a.keys() == b.keys()
-    for name, value in a.items():
-        np.testing.assert_array_equal(value, b[name], err_msg=name)
-
-
 def timm_network(timm, torch, state, size=(64, 64)):
     network = timm.models.vision_transformer.VisionTransformer(
         size, 16, embed_dim=32, depth=2, num_heads=2, num_classes=10
     )
     network.load_state_dict(tensors(torch, state), strict=False)
     return network.eval()
-
-
-def our_tokens(params, variant, images, stride=None):
-    network = VisionTransformer(VARIANTS[variant], stride or VARIANTS[variant].patch)
-    with jax.default_matmul_precision("highest"):
-        return np.asarray(jax.jit(network.apply)({"params": params}, images))
-
-
-def timm_tokens(network, torch, images):
-    with torch.inference_mode():
-        return network.forward_features(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
 
 
 @pytest.mark.slow
@@ -164,24 +105,6 @@ def test_googles_layout_becomes_what_timm_makes_of_it(torch, timm, save, convert
     state = {name: value.numpy() for name, value in network.state_dict().items()}
     convert(save(state), tmp_path / "timms")
     assert_equal(flat_params(tmp_path / "ours"), flat_params(tmp_path / "timms"))
-
-
-@pytest.mark.parametrize("jigsaw", [True, False])
-def test_transreid_takes_the_block_that_was_trained(torch, save, convert, tmp_path, jigsaw):
-    spec = toy_weights((256, 128), stride=12, sie_rows=6).spec
-    state = random_state(names.timm(VARIANTS["mu"], "base.", sie=True), spec)
-    state |= {"classifier.weight": np.ones((5, 32)), "bottleneck.running_mean": np.ones(32)}
-    last = {name for name in state if name.startswith(("base.blocks.1.", "base.norm."))}
-    if jigsaw:  # a copy of the last block and norm, which the program trains in their place
-        for name in last:
-            copy = name.replace("base.blocks.1", "b1.0").replace("base.norm", "b1.1")
-            state[copy] = state[name] + 0.1
-            state[copy.replace("b1", "b2")] = state[name] + 0.2
-    told = convert(save(state), tmp_path / "out", "--verify")
-    assert "transreid: mu, images 256x128, stride 12" in told and "largest difference" in told
-    assert load_weights(tmp_path / "out").spec.sie_rows == 6
-    found = flat_params(tmp_path / "out")["params/backbone/norm/bias"]
-    np.testing.assert_array_equal(found, state["b1.1.bias" if jigsaw else "base.norm.bias"])
 
 
 def test_our_network_goes_to_torch_and_back_bitwise(torch, convert, tmp_path):
@@ -250,7 +173,7 @@ def test_importing_the_converter_loads_no_torch():
 
 def test_torch_names_are_those_of_the_released_program():
     listed = released.golden("state_dict.npz")
-    table = names.dpeformer(VARIANTS["b16"], parts=4)
+    table = network_names.dpeformer(VARIANTS["b16"], parts=4)
     used = listed["used_train"] | listed["used_eval"]
     tracked = [name.endswith("num_batches_tracked") for name in listed["names"]]
     assert {entry.key for entry in table} == set(listed["names"][used & ~np.array(tracked)])
@@ -259,18 +182,6 @@ def test_torch_names_are_those_of_the_released_program():
         dict.fromkeys(others, np.zeros(1)), [], {}, formats.FORMATS["dpeformer"].unused
     )
     assert not found.left_over
-
-
-@pytest.mark.parametrize("kind", formats.FORMATS)
-def test_every_table_fills_the_network_and_is_its_own_inverse(kind):
-    spec = toy_weights(sie_rows=2 if kind in ("dpeformer", "transreid") else 0).spec
-    table, shapes = formats.table_of(kind, spec), shapes_of(spec)
-    covered = {entry.path for entry in table}
-    whole = {p for p in shapes if kind == "dpeformer" or p.startswith("params/backbone/")}
-    assert covered == whole
-    state = random_state(table, spec)
-    assert not any(mapping.compare(state, table, shapes, "-"))
-    assert_equal(mapping.to_theirs(mapping.to_ours(state, table, shapes), table), state)
 
 
 class RunsCode:
@@ -384,8 +295,8 @@ def test_a_memory_bank_in_the_way_is_not_overwritten(torch, convert, tmp_path):
 
 
 def test_a_block_that_computes_more_is_refused(save, convert, tmp_path):
-    spec = toy_weights((256, 128)).spec
-    state = random_state(names.timm(VARIANTS["mu"], "base."), spec)
+    spec = toy_weights((256, 128), family="baseline").spec
+    state = random_state(network_names.baseline(spec), spec)
     scaled = state | {"base.blocks.0.ls1.gamma": np.ones(32, np.float32)}
     assert "+base.blocks.0.ls1.gamma" in convert(save(scaled), tmp_path / "out", code=2)
 
@@ -472,7 +383,7 @@ def test_the_large_networks_shapes_fit(torch, timm, name):
             for key, value in timm.create_model(name, pretrained=False).state_dict().items()
         }
     theirs = {key: np.broadcast_to(np.float32(0.5), shape) for key, shape in shapes.items()}
-    spec = exchange.convert(theirs, "timm", None, print).spec
+    spec = exchange.convert(theirs, "timm", None, None, print).spec
     assert spec.variant == "l16" and spec.image_size[0] == int(name[-3:])
 
 

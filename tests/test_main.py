@@ -13,9 +13,12 @@ from pathlib import Path
 import jax.numpy as jnp
 import pytest
 from absl.testing import flagsaver
+from converting import random_state, tensors
+from toy import toy_spec
 
 from configs import modes
 from configs.parsing import parse
+from dpeformer_jax.conversion import formats
 
 ROOT = Path(__file__).parents[1]
 MU = (
@@ -39,7 +42,8 @@ def main_py(*arguments):
 
 
 def environment():
-    return os.environ | {"JAX_PLATFORMS": "cpu"}
+    """What users have: XLA's usual optimisation, which a whole training needs to be fast."""
+    return os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
 
 
 def run(config, *arguments):
@@ -549,3 +553,29 @@ def test_what_cannot_be_calibrated_ends_with_one_paragraph(held_out_run, field, 
     assert result.returncode == 2 and "Traceback" not in result.stderr
     (told,) = [line for line in result.stderr.splitlines() if line.startswith("main.py: ")]
     assert all(word in told for word in words), told
+
+
+@pytest.mark.slow
+def test_another_programs_network_is_scored_with_the_training_sets_cameras(
+    sie_run, tmp_path, torch
+):
+    """TransReID's file counts the cameras; main.py names them, and says so."""
+    spec = toy_spec(family="baseline", sie_rows=2)
+    state = random_state(formats.table_of("transreid", spec), spec)
+    state |= {name: abs(x) + 0.1 for name, x in state.items() if name.endswith("running_var")}
+    torch.save(tensors(torch, state), tmp_path / "transreid.pth")
+    bring_in = [sys.executable, "convert_weights.py", f"--source={tmp_path / 'transreid.pth'}"]
+    subprocess.run([*bring_in, f"--target={tmp_path / 'ours'}"], cwd=ROOT, check=True)
+    shutil.copytree(sie_run / "market", tmp_path / "market")
+    result = run(
+        *("configs/folder.py:baseline", "--mode=eval", f"--checkpoint={tmp_path / 'ours'}"),
+        *(f"--workdir={tmp_path / 'scores'}", f"--config.data.root={tmp_path / 'market'}"),
+        *("--config.data.image_size=(64,32)", f"--config.data.data_dir={tmp_path / 'tfds'}"),
+        *("--config.train.batch_size=4", "--config.train.images_per_identity=2"),
+    )
+    assert result.returncode == 0, result.stderr
+    assert (
+        "does not name the 2 cameras that it embeds; they are taken for market 1" in result.stderr
+    )
+    report = json.loads((tmp_path / "scores/eval.json").read_text())
+    assert report["settings"]["features"] == ["after", "before"]

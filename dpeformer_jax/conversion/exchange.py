@@ -36,6 +36,8 @@ def bring_in(
     tell: Tell,
     *,
     kind: str,
+    variant: str | None,
+    sie_coefficient: float | None,
     preset: str | None,
     allowed: str | None,
     overwrite: bool,
@@ -43,7 +45,8 @@ def bring_in(
 ) -> None:
     """Converts a file to a checkpoint folder, with RECORD in it.
 
-    kind: format of the source.
+    kind: format of the source; variant: see formats.spec_of.
+    sie_coefficient: of a side information embedding; None for the one that its program publishes.
     preset: name in PRESETS that the network's features follow; None for the paper's.
     allowed: regular expression; names in which it is found may be missing or left over.
     verified: whether to compare the tokens with timm's first.
@@ -57,7 +60,9 @@ def bring_in(
             kind, weights = MEMORY, _memory_bank(arrays[MEMORY], kind)
         else:
             kind = formats.detect(arrays) if kind == AUTO else kind
-            weights = convert(arrays, kind, allowed, tell)
+            weights = convert(arrays, kind, variant, allowed, tell)
+        if sie_coefficient is not None:
+            weights = _with_coefficient(weights, sie_coefficient)
         if preset is not None:
             weights = _with_preset(weights, preset)
         if verified:
@@ -85,8 +90,8 @@ def export(
     """Writes a checkpoint's network as a state_dict, and its memory bank as <stem>_memory.
 
     source: checkpoint, or the workdir of a training.
-    kind: format whose names the target gets; AUTO takes "dpeformer" for a whole network and "timm"
-        for a backbone.
+    kind: format whose names the target gets; AUTO takes the one of the network's family or, for a
+        backbone, the one that suits it.
 
     Otherwise like `bring_in`.
     """
@@ -108,8 +113,12 @@ def export(
         tell(f"wrote {file}: {len(arrays)} tensor{'s' * (len(arrays) > 1)}")
 
 
-def convert(arrays: mapping.Arrays, kind: str, allowed: str | None, tell: Tell) -> Weights:
+def convert(
+    arrays: mapping.Arrays, kind: str, variant: str | None, allowed: str | None, tell: Tell
+) -> Weights:
     """Converts arrays under the names of a format; tells what was found and what is unused.
+
+    variant: see formats.spec_of.
 
     Raises UserError where names that `allowed` does not find are missing or left over, an array has
     another shape, or a value is not finite.
@@ -117,9 +126,9 @@ def convert(arrays: mapping.Arrays, kind: str, allowed: str | None, tell: Tell) 
     if kind == "timm" and "dist_token" in arrays and np.ndim(arrays.get("pos_embed")) == 3:
         # DeiT's second token stands between the class token and the patches.
         arrays = arrays | {"pos_embed": np.delete(arrays["pos_embed"], 1, axis=1)}
-    spec = formats.spec_of(arrays, kind)
-    table, shapes = formats.table_of(kind, spec, arrays), shapes_of(spec)
-    found = mapping.compare(arrays, table, shapes, formats.unused_of(kind, spec, arrays))
+    spec = formats.spec_of(arrays, kind, variant)
+    table, shapes = formats.table_of(kind, spec), shapes_of(spec)
+    found = mapping.compare(arrays, table, shapes, formats.unused_of(kind, spec))
     mapping.refuse(found, allowed)
     flat = mapping.to_ours(arrays, table, shapes)
     for path, value in flat.items():
@@ -138,6 +147,11 @@ def convert(arrays: mapping.Arrays, kind: str, allowed: str | None, tell: Tell) 
     return Weights(Path(), spec, unflatten_dict(flat, sep="/"), None)
 
 
+def is_converted(folder: Path) -> bool:
+    """Tells whether a checkpoint folder holds what another program's file held."""
+    return (folder / RECORD).exists()
+
+
 def _check_target(target: Path, to_torch: bool, overwrite: bool) -> None:
     """Raises UserError where writing there would mislead or destroy something."""
     if (target.suffix in TORCH_SUFFIXES) != to_torch:
@@ -149,7 +163,7 @@ def _check_target(target: Path, to_torch: bool, overwrite: bool) -> None:
         return
     if not overwrite:
         raise UserError(f"{target} exists; choose another --target, or add --overwrite")
-    if not (target.is_file() if to_torch else (target / RECORD).exists()):
+    if not (target.is_file() if to_torch else is_converted(target)):
         raise UserError(
             f"{target} is not of an earlier conversion, so --overwrite leaves it alone; choose "
             "another --target"
@@ -178,17 +192,22 @@ def _memory_bank(bank: np.ndarray, kind: str) -> Weights:
 
 
 def _with_preset(weights: Weights, preset: str) -> Weights:
-    if not weights.complete or weights.missing:
+    spec = weights.spec
+    if spec is None or spec.family != "dpeformer" or not weights.complete or weights.missing:
         raise UserError(f"only a whole DPEFormer network has presets; leave --preset={preset} out")
-    return dataclasses.replace(weights, spec=dataclasses.replace(weights.spec, **PRESETS[preset]))
+    return dataclasses.replace(weights, spec=dataclasses.replace(spec, **PRESETS[preset]))
+
+
+def _with_coefficient(weights: Weights, coefficient: float) -> Weights:
+    if weights.spec is None or not weights.spec.sie_rows:
+        raise UserError(f"it embeds no cameras, so leave --sie-coefficient={coefficient} out")
+    spec = dataclasses.replace(weights.spec, sie_coefficient=coefficient)
+    return dataclasses.replace(weights, spec=spec)
 
 
 def _state_dict(weights: Weights, kind: str, tell: Tell) -> mapping.Arrays:
     """Returns the arrays under the names of a format; tells what it has no names for."""
-    if kind == AUTO:
-        kind = "dpeformer" if weights.complete else "timm"
-    if kind == "vit_jax" or kind == "dpeformer" and not weights.complete:
-        raise UserError(f"{weights.folder} cannot be written with the names of {kind}")
+    kind = formats.target_of(kind, weights.spec, weights.complete)
     flat = flatten_dict(weights.variables, sep="/")
     table = formats.table_of(kind, weights.spec)
     modules = {path.split("/")[1] for path in flat.keys() - {entry.path for entry in table}}

@@ -3,16 +3,18 @@
 import dataclasses
 import math
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.conversion import names
+from dpeformer_jax.conversion import names, network_names
+from dpeformer_jax.conversion.entries import Entry
 from dpeformer_jax.conversion.mapping import Arrays
-from dpeformer_jax.conversion.names import Entry
+from dpeformer_jax.conversion.names import End
+from dpeformer_jax.model.families import FAMILIES
 from dpeformer_jax.model.spec import NetworkSpec
-from dpeformer_jax.model.vit import VARIANTS, patch_grid
+from dpeformer_jax.model.variants import VARIANTS, patch_grid
 
 AUTO = "auto"  # in place of a format: finds it out
 MEMORY = "memory"  # format of a memory file, and name of its one array
@@ -20,30 +22,88 @@ MEMORY = "memory"  # format of a memory file, and name of its one array
 SIZES = ((256, 128), (384, 128), (256, 256), (384, 192), (384, 384))
 SMALLEST_STRIDE = 8
 JIGSAW = "b1.0.norm1.weight"  # only TransReID with its jigsaw branch has this name
-BLOCK = re.compile(r"(?:(?:base\.)?blocks\.|Transformer/encoderblock_)(\d+)[./]")
+BLOCK = re.compile(
+    r"(?:(?:base\.)?blocks\.|Transformer/encoderblock_"
+    r"|(?:image_encoder|visual)\.transformer\.resblocks\.)(\d+)[./]"
+)
+COUNTERS = r"bottleneck\w*\.num_batches_tracked"
+TEXT = (
+    r"transformer\.|token_embedding\.|positional_embedding|ln_final\.|text_projection|logit_|text\."
+)
 
 
 class Format(NamedTuple):
     """One program's names.
 
-    mark: name that no format after this one in FORMATS has; unused: regular expression for the
-    start of names that may be left over: heads, and modules that no forward pass reaches.
+    mark: name that no format after this one in FORMATS has.
+    kernel, positions: names of the patch embedding's kernel and of the position embedding.
+    unused: regular expression for the start of names that may be left over: heads, and modules that
+        no forward pass reaches.
+    family: of the network; a file may hold its backbone alone.
+    special: rows of the position embedding that are of no patch.
+    square: whether its images are square rather than a person's.
+    pre_norm, activation: see Variant; no name shows CLIP's.
     """
 
     mark: str
+    kernel: str
+    positions: str
     unused: str
+    family: str = "dpeformer"
+    special: int = 1
+    square: bool = False
+    pre_norm: bool = False
+    activation: str = "gelu"
 
 
+RE_ID = "base.patch_embed.proj.weight", "base.pos_embed"
+TIMM = "patch_embed.proj.weight", "pos_embed"
+CLIP = "visual.conv1.weight", "visual.positional_embedding"
+CLIP_REID = "image_encoder.conv1.weight", "image_encoder.positional_embedding"
+GOOGLE = "embedding/kernel", "Transformer/posembed_input/pos_embedding"
+COUNTERS = r"bottleneck\w*\.num_batches_tracked"
+HEADS = r"(head|head_dist|pre_logits|fc)\.|dist_token$|mask_token$|decoder_"
 # In the order in which `detect` tries them.
 FORMATS = {
-    "vit_jax": Format("embedding/kernel", r"(head|pre_logits)/"),
+    "vit_jax": Format(GOOGLE[0], *GOOGLE, r"(head|pre_logits)/", square=True),
     "dpeformer": Format(
         "attention_global.0.pos_embed",
+        *RE_ID,
         r"base\.fc\.|b2\.|REM_zx\.|ffn\d\.|classifier|bottleneck_|"
         r"attention_global\.\d+\.(param|norm\d\.|attn\.|Block\.attn\.param)",
     ),
-    "transreid": Format("base.patch_embed.proj.weight", r"base\.fc\.|b\d\.|classifier|bottleneck"),
-    "timm": Format("patch_embed.proj.weight", r"(head|head_dist|pre_logits|fc)\.|dist_token$"),
+    "pass_reid": Format(
+        "base.part_token1", *RE_ID, rf"base\.(fc|gem)\.|{COUNTERS}", "pass", special=0
+    ),
+    "transreid": Format(RE_ID[0], *RE_ID, rf"base\.fc\.|{COUNTERS}", "baseline"),
+    "clipreid": Format(
+        CLIP_REID[0],
+        *CLIP_REID,
+        rf"prompt_learner\.|text_encoder\.|{COUNTERS}",
+        "clipreid",
+        pre_norm=True,
+        activation="quick_gelu",
+    ),
+    "clip": Format(  # OpenAI's own archives
+        "input_resolution",
+        *CLIP,
+        r"(?!visual\.)",  # its text encoder
+        "clipreid",
+        square=True,
+        pre_norm=True,
+        activation="quick_gelu",
+    ),
+    "open_clip": Format(CLIP[0], *CLIP, r"(?!visual\.)", "clipreid", square=True, pre_norm=True),
+    "pass": Format("part_token1", *TIMM, HEADS, "pass", special=0, square=True),
+    "timm": Format(TIMM[0], *TIMM, HEADS, square=True),
+}
+# The format that a whole network of each family goes to torch in.
+OF_FAMILY = {
+    "dpeformer": "dpeformer",
+    "baseline": "transreid",
+    "transreid": "transreid",
+    "clipreid": "clipreid",
+    "pass": "pass_reid",
 }
 
 
@@ -59,53 +119,100 @@ def detect(theirs: Arrays) -> str:
     )
 
 
-def spec_of(theirs: Arrays, kind: str) -> NetworkSpec:
+def spec_of(theirs: Arrays, kind: str, variant: str | None = None) -> NetworkSpec:
     """Defines the network by the names and shapes of its arrays.
 
-    What these do not tell keeps its default; no format names the cameras. Raises UserError where
-    an essential array is missing, no variant has this size, or no image size of the field gives
-    this many patches.
+    What these do not tell keeps its default; no format names the cameras.
+
+    variant: of the backbone; None for the only one, or the usual one, that fits.
+
+    Raises UserError where an essential array is missing, no variant fits, or no image size of the
+    field gives this many patches.
     """
-    table = table_of(kind, NetworkSpec("mu", (256, 128), 16, 1))  # any size: these names are alike
-    entries = {entry.path.removeprefix("params/backbone/"): entry for entry in table}
-    kernel, positions = entries["patch_embed/kernel"], entries["pos_embed"]
-    for name, rank in ((kernel.key, 4), (positions.key, 3)):
-        if name not in theirs or theirs[name].ndim != rank:
-            found = theirs[name].shape if name in theirs else "missing"
-            raise UserError(f"{name} is {found}; in {kind} it is an array of rank {rank}")
-    variant = _variant(theirs, kernel.transform.ours(theirs[kernel.key]))
-    patches, square = theirs[positions.key].shape[1] - 1, kind in ("timm", "vit_jax")
-    size, stride = _image_size(patches, VARIANTS[variant].patch, square)
-    parts = sum(bool(re.match(r"attention_global\.\d+\.pos_embed$", name)) for name in theirs)
-    classifier = theirs.get("classifier1.weight") if kind == "dpeformer" else None
-    spec = NetworkSpec(
-        variant,
-        size,
-        stride,
-        num_classes=1 if classifier is None else len(classifier),
-        parts=parts or NetworkSpec.parts,
-        sie_rows=len(theirs.get("base.sie_embed", ())),
+    form = FORMATS[kind]
+    kernel = _required(theirs, kind, form.kernel, rank=4)
+    rank = 2 if kind in ("clip", "open_clip", "clipreid") else 3
+    positions = _required(theirs, kind, form.positions, rank)
+    name = _variant(theirs, kind, kernel, variant)
+    patches = positions.shape[-2] - form.special
+    size, stride = _image_size(patches, VARIANTS[name].patch, form.square)
+    published = 1.0 if kind == "clipreid" else NetworkSpec.sie_coefficient
+    fields = {"family": form.family, "sie_coefficient": published} | _heads_of(
+        theirs, kind, VARIANTS[name].width
     )
+    rows = len(theirs.get("base.sie_embed", theirs.get("cv_embed", ())))
+    spec = NetworkSpec(name, size, stride, _classes(theirs, kind), sie_rows=rows, **fields)
     return dataclasses.replace(spec, min_patches=min(spec.min_patches, math.prod(spec.grid)))
 
 
-def _variant(theirs: Arrays, kernel: np.ndarray) -> str:
-    """Returns the variant that has the kernel [P, P, 3, D] of the patch embedding and the depth."""
-    depth = 1 + max((int(block[1]) for block in map(BLOCK.match, theirs) if block), default=-1)
-    found = (kernel.shape[-1], depth, kernel.shape[0])
-    sizes = {name: (size.width, size.depth, size.patch) for name, size in VARIANTS.items()}
+def _required(theirs: Arrays, kind: str, name: str, rank: int) -> np.ndarray:
+    if name not in theirs or theirs[name].ndim != rank:
+        found = theirs[name].shape if name in theirs else "missing"
+        raise UserError(f"{name} is {found}; in {kind} it is an array of rank {rank}")
+    return theirs[name]
+
+
+def _classes(theirs: Arrays, kind: str) -> int:
+    classifier = theirs.get("classifier1.weight" if kind == "dpeformer" else "classifier.weight")
+    return 1 if classifier is None or not classifier.ndim else len(classifier)
+
+
+def _heads_of(theirs: Arrays, kind: str, width: int) -> dict[str, Any]:
+    """Returns the fields of the spec that a format's heads show."""
+    if kind == "dpeformer":
+        parts = sum(bool(re.match(r"attention_global\.\d+\.pos_embed$", x)) for x in theirs)
+        return {"parts": parts or NetworkSpec.parts}
+    if kind == "transreid" and JIGSAW in theirs:
+        return {"family": "transreid"}
+    if kind == "pass_reid":
+        inputs = np.shape(theirs.get("classifier.weight"))[-1:]
+        fusion = "mean" if inputs == (width,) else "cat"
+        return {"fusion": fusion, "token_necks": "bottleneck_1.weight" in theirs}
+    projection = theirs.get("image_encoder.proj", theirs.get("visual.proj"))
+    return {} if np.ndim(projection) != 2 else {"projection": projection.shape[1]}
+
+
+def _variant(theirs: Arrays, kind: str, kernel: np.ndarray, chosen: str | None) -> str:
+    """Returns the variant that has the kernel of the patch embedding, the depth and the style."""
+    form = FORMATS[kind]
+    width, patch = (kernel.shape[3], kernel.shape[0]) if kind == "vit_jax" else kernel.shape[::3]
+    found = {
+        "width": width,
+        "depth": 1
+        + max((int(block[1]) for block in map(BLOCK.match, theirs) if block), default=-1),
+        "patch": patch,
+        "special": 1 + sum(bool(re.match(r"(base\.)?part_token\d+$", name)) for name in theirs),
+        "pre_norm": form.pre_norm or "norm_pre.weight" in theirs,
+        "layer_scale": "blocks.0.ls1.gamma" in theirs,
+    }
+    known = {name: {x: getattr(size, x) for x in found} for name, size in VARIANTS.items()}
+    fitting = [name for name in known if known[name] == found]
+    usual = [name for name in fitting if VARIANTS[name].activation == form.activation]
+    if chosen in fitting or chosen is None and usual:
+        return chosen or usual[0]
 
     def distance(name: str) -> float:
-        return np.abs(np.log1p(sizes[name]) - np.log1p(found)).sum()
+        sizes = ([float(x) for x in of.values()] for of in (known[name], found))
+        return np.abs(np.subtract(*map(np.log1p, sizes))).sum()
 
-    nearest = min(sizes, key=distance)
-    if sizes[nearest] == found:
-        return nearest
-    words = "width {}, depth {}, patch {}"
+    if chosen is not None:
+        raise UserError(
+            f"--variant={chosen} has {_told(known[chosen])}; the file's backbone has {_told(found)}"
+        )
+    nearest = min(known, key=distance)
     raise UserError(
-        f"{words.format(*found)} is no variant known here; it looks like {nearest!r}, which has "
-        f"{words.format(*sizes[nearest])}"
+        f"{_told(found)} is no variant known here; it looks like {nearest!r}, which has "
+        f"{_told(known[nearest])}"
     )
+
+
+def _told(size: dict[str, int | bool]) -> str:
+    """Names the size, and in which way the variant is not timm's usual ViT."""
+    styles = {"pre_norm": "a norm before the blocks", "layer_scale": "LayerScale"}
+    others = [words for name, words in styles.items() if size[name]]
+    if size["special"] > 1:
+        others.append(f"{size['special']} special tokens")
+    return ", ".join([*(f"{x} {size[x]}" for x in ("width", "depth", "patch")), *others])
 
 
 def _image_size(patches: int, patch: int, square: bool) -> tuple[tuple[int, int], int]:
@@ -122,22 +229,55 @@ def _image_size(patches: int, patch: int, square: bool) -> tuple[tuple[int, int]
     raise UserError(f"its positions are of {patches} patches, which is no image size of the field")
 
 
-def table_of(kind: str, spec: NetworkSpec, theirs: Arrays | None = None) -> list[Entry]:
-    """Returns a format's table for a network; the arrays of a source tell its variation."""
+def target_of(kind: str, spec: NetworkSpec, complete: bool) -> str:
+    """Returns the format that a network goes to torch in; AUTO takes the one that suits it.
+
+    complete: whether it is more than a backbone.
+
+    Raises UserError where the format has no names for the network.
+    """
+    variant, whole = VARIANTS[spec.variant], OF_FAMILY[spec.family] if complete else None
+    backbone = "pass" if variant.special > 1 else "timm"
+    if variant.pre_norm and not complete:
+        backbone = "clip" if variant.activation == "quick_gelu" else "open_clip"
+    suiting = [x for x in (whole, backbone, "timm") if x]
+    if kind == AUTO:
+        return suiting[0]
+    if kind not in suiting:
+        raise UserError(
+            f"a network of the family {spec.family!r} (variant {spec.variant!r}) cannot be "
+            f"written with the names of {kind}; --format can be {' or '.join(suiting)}"
+        )
+    return kind
+
+
+def table_of(kind: str, spec: NetworkSpec) -> list[Entry]:
+    """Returns a format's table for a network."""
     variant, sie = VARIANTS[spec.variant], bool(spec.sie_rows)
-    if kind == "vit_jax":
-        return names.vit_jax(variant)
-    if kind == "dpeformer":
-        return names.dpeformer(variant, spec.parts, sie)
-    if kind == "timm":
-        return names.timm(variant)
-    return names.timm(variant, "base.", sie, last="b1" if JIGSAW in (theirs or {}) else "")
+    module = (*FAMILIES[spec.family].last_blocks, "backbone")[0]
+    end = End(f"blocks.{variant.depth - 1}", "norm", module)
+    if kind in ("clip", "open_clip"):
+        projection = Entry("visual.proj", "params/projection/kernel")
+        projections = [projection] if spec.family == "clipreid" else []
+        return names.clip(variant, "visual.", module) + projections
+    if kind == "transreid":
+        jigsaw = spec.family == "transreid"
+        return network_names.transreid(spec) if jigsaw else network_names.baseline(spec)
+    tables = {
+        "vit_jax": lambda: names.vit_jax(variant),
+        "timm": lambda: names.timm(variant, ends=[end]),
+        "pass": lambda: names.part_tokens(variant, ends=[end]),
+        "dpeformer": lambda: network_names.dpeformer(variant, spec.parts, sie),
+        "clipreid": lambda: network_names.clipreid(spec),
+        "pass_reid": lambda: network_names.part_aware(spec),
+    }
+    return tables[kind]()
 
 
-def unused_of(kind: str, spec: NetworkSpec, theirs: Arrays) -> str:
+def unused_of(kind: str, spec: NetworkSpec) -> str:
     """Returns a regular expression for the start of names that may be left over."""
     unused = FORMATS[kind].unused
-    if kind == "transreid" and JIGSAW in theirs:  # which trains copies of these
+    if spec.family == "transreid":  # which trains copies of these
         last = VARIANTS[spec.variant].depth - 1
         unused += rf"|base\.norm\.|base\.blocks\.{last}\."
     return unused

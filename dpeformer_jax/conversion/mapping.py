@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dpeformer_jax.base.errors import UserError, mismatch
-from dpeformer_jax.conversion.names import Entry
+from dpeformer_jax.conversion.entries import Entry
 
 Arrays = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[int, ...]]  # of our arrays, by path

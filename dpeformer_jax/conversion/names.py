@@ -1,132 +1,157 @@
-"""Other programs' names of our parameters, as tables that are read in both directions.
+"""Other programs' names of a backbone's arrays, as tables that are read in both directions.
 
-timm: timm's Vision Transformers, and checkpoints in their layout. dpeformer: the released program
-of arXiv 2402.10435. vit_jax: Google's Vision Transformers (.npz).
+timm: timm's Vision Transformers, and checkpoints in their layout. part_tokens: the same with PASS's
+tokens. clip: CLIP's image encoder. vit_jax: Google's Vision Transformers (.npz).
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from dpeformer_jax.model.vit import Variant
+from dpeformer_jax.conversion.entries import (
+    BARE,
+    CONV,
+    DENSE,
+    SAME,
+    Entry,
+    Transform,
+    dense,
+    norm,
+)
+from dpeformer_jax.model.variants import Variant
+
+BACKBONE = "params/backbone"
+CLASS_TOKEN = Transform(lambda x: x[None, None], lambda x: x[0, 0])
+CAMERA_ROWS = Transform(lambda x: x[:, None], lambda x: x[:, 0])
 
 
-class Transform(NamedTuple):
-    """Changes of layout, from theirs to ours and back."""
+class End(NamedTuple):
+    """Names of a last block and of the norm behind it, and the module of ours that has them.
 
-    ours: Callable[[np.ndarray], np.ndarray]
-    theirs: Callable[[np.ndarray], np.ndarray]
-
-
-SAME = Transform(lambda x: x, lambda x: x)
-DENSE = Transform(np.transpose, np.transpose)  # [out, in] -> [in, out]
-CONV = Transform(lambda x: x.transpose(2, 3, 1, 0), lambda x: x.transpose(3, 2, 0, 1))  # from OIHW
-ROW = Transform(lambda x: x[0], lambda x: x[None])
-
-
-class Entry(NamedTuple):
-    """One array of another program, and its place among ours.
-
-    key: its name there; path: of our array, levels joined by "/"; slot: index of its place in our
-    array, where several of theirs make up one of ours.
+    module: "backbone", or one of LAST_BLOCKS where the backbone is a trunk.
     """
 
-    key: str
-    path: str
-    transform: Transform = SAME
-    slot: tuple = ()
+    block: str
+    norm: str
+    module: str = "backbone"
+
+    def paths(self, depth: int) -> tuple[str, str]:
+        """Returns the paths of our block and norm."""
+        if self.module == "backbone":
+            return f"{BACKBONE}/blocks_{depth - 1}", f"{BACKBONE}/norm"
+        return f"params/{self.module}/block", f"params/{self.module}/norm"
 
 
-def _dense(key: str, path: str, bias: bool = True, slot: tuple = ()) -> list[Entry]:
-    kernel = Entry(f"{key}.weight", f"{path}/kernel", DENSE, slot)
-    return [kernel, Entry(f"{key}.bias", f"{path}/bias", SAME, slot)] if bias else [kernel]
-
-
-def _norm(key: str, path: str, slot: tuple = ()) -> list[Entry]:
-    names = {"weight": "scale", "bias": "bias"}
-    return [Entry(f"{key}.{x}", f"{path}/{ours}", SAME, slot) for x, ours in names.items()]
-
-
-def _block(key: str, path: str) -> list[Entry]:
-    return [
-        *_norm(f"{key}.norm1", f"{path}/norm1"),
-        *_dense(f"{key}.attn.qkv", f"{path}/attn/qkv"),
-        *_dense(f"{key}.attn.proj", f"{path}/attn/proj"),
-        *_norm(f"{key}.norm2", f"{path}/norm2"),
-        *_dense(f"{key}.mlp.fc1", f"{path}/mlp/fc1"),
-        *_dense(f"{key}.mlp.fc2", f"{path}/mlp/fc2"),
-    ]
-
-
-def timm(variant: Variant, prefix: str = "", sie: bool = False, last: str = "") -> list[Entry]:
+def timm(
+    variant: Variant, prefix: str = "", sie: bool = False, ends: Sequence[End] = ()
+) -> list[Entry]:
     """Lists a backbone in timm's layout.
 
-    prefix: of every name; "base." in the released programs. sie: whether there is a side
-    information embedding, which timm's own networks lack. last: name of the last block and norm
-    where they are apart: "b1" in TransReID, whose jigsaw branch trains a copy of both.
+    prefix: of every name; "base." in the re-ID programs. sie: whether there is a side information
+    embedding, which timm's own networks lack. ends: the last block and norm, where they are not
+    the usual ones of the backbone.
     """
-    ours = "params/backbone/"
-    blocks, norm = [f"{prefix}blocks.{i}" for i in range(variant.depth)], f"{prefix}norm"
-    if last:
-        blocks[-1], norm = f"{last}.0", f"{last}.1"
-    embeddings = ["cls_token", "pos_embed", *(["sie_embed"] if sie else [])]
-    return [
-        *(Entry(f"{prefix}{name}", f"{ours}{name}") for name in embeddings),
-        Entry(f"{prefix}patch_embed.proj.weight", f"{ours}patch_embed/kernel", CONV),
-        Entry(f"{prefix}patch_embed.proj.bias", f"{ours}patch_embed/bias"),
-        *(e for i, key in enumerate(blocks) for e in _block(key, f"{ours}blocks_{i}")),
-        *_norm(norm, f"{ours}norm"),
+    tokens = [Entry(f"{prefix}pos_embed", f"{BACKBONE}/pos_embed")]
+    if variant.special > 1:
+        tokens.append(Entry(f"{prefix}reg_token", f"{BACKBONE}/part_tokens"))
+    return tokens + _vit(variant, prefix, sie, ends)
+
+
+def part_tokens(
+    variant: Variant, prefix: str = "", sie: bool = False, ends: Sequence[End] = ()
+) -> list[Entry]:
+    """Lists a backbone with PASS's part tokens, of which each has its position apart."""
+    special = variant.special
+    table = [
+        Entry(f"{prefix}pos_embed", f"{BACKBONE}/pos_embed", SAME, np.s_[:, special:]),
+        Entry(f"{prefix}cls_pos", f"{BACKBONE}/pos_embed", SAME, np.s_[:, :1]),
     ]
+    for part in range(1, special):
+        token, place = np.s_[:, part - 1 : part], np.s_[:, part : part + 1]
+        table.append(Entry(f"{prefix}part_token{part}", f"{BACKBONE}/part_tokens", SAME, token))
+        table.append(Entry(f"{prefix}part{part}_pos", f"{BACKBONE}/pos_embed", SAME, place))
+    return table + _vit(variant, prefix, sie, ends)
 
 
-def dpeformer(variant: Variant, parts: int, sie: bool = False) -> list[Entry]:
-    """Lists the whole network; `parts` is 4 in the released program."""
-    table = timm(variant, "base.", sie)
-    for part in range(parts):
-        slot, local = (part,), parts + part
-        table += _blending(f"attention_global.{part}", slot)
-        table += _part_norm(f"bottleneck_local.{part}", "holistic_norm", slot)
-        table += _part_norm(f"bottleneck_local.{local}", "part_norm", slot)
-        table += _dense(f"classifier_local.{local}", "params/part_classifier", False, slot)
-    table += _dense("classifier1", "params/holistic_classifier", bias=False)
-    table += _dense("classifier1_4", "params/blended_classifier", bias=False)
-    return table + _dense("classifier3", "params/global_classifier", bias=False)
-
-
-def _blending(key: str, slot: tuple) -> list[Entry]:
-    ours, block = "params/blending", f"{key}.Block"
-    return [
-        Entry(f"{key}.pos_embed", f"{ours}/pos_embed", ROW, slot),
-        *(e for i in "123" for e in _norm(f"{block}.norm{i}", f"{ours}/norm{i}", slot)),
-        *_dense(f"{block}.attn.q", f"{ours}/q", False, slot),
-        *_dense(f"{block}.attn.kv", f"{ours}/kv", False, slot),
-        *_dense(f"{block}.attn.proj", f"{ours}/proj", slot=slot),
-        *_dense(f"{block}.mlp.fc1", f"{ours}/mlp/fc1", slot=slot),
-        *_dense(f"{block}.mlp.fc2", f"{ours}/mlp/fc2", slot=slot),
+def _vit(variant: Variant, prefix: str, sie: bool, ends: Sequence[End]) -> list[Entry]:
+    """Lists what has the same names with and without part tokens."""
+    table = [
+        Entry(f"{prefix}cls_token", f"{BACKBONE}/cls_token"),
+        Entry(f"{prefix}patch_embed.proj.weight", f"{BACKBONE}/patch_embed/kernel", CONV),
     ]
+    if sie:
+        table.append(Entry(f"{prefix}sie_embed", f"{BACKBONE}/sie_embed"))
+    if variant.patch_bias:
+        table.append(Entry(f"{prefix}patch_embed.proj.bias", f"{BACKBONE}/patch_embed/bias"))
+    if variant.pre_norm:
+        table += norm(f"{prefix}norm_pre", f"{BACKBONE}/norm_pre")
+    for i in range(variant.depth - 1):
+        table += _vit_block(f"{prefix}blocks.{i}", f"{BACKBONE}/blocks_{i}", variant)
+    for end in ends or [End(f"{prefix}blocks.{variant.depth - 1}", f"{prefix}norm")]:
+        block, last_norm = end.paths(variant.depth)
+        table += [*_vit_block(end.block, block, variant), *norm(end.norm, last_norm)]
+    return table
 
 
-def _part_norm(key: str, name: str, slot: tuple) -> list[Entry]:
+def _vit_block(key: str, path: str, variant: Variant) -> list[Entry]:
+    table = [
+        *norm(f"{key}.norm1", f"{path}/norm1"),
+        *dense(f"{key}.attn.qkv", f"{path}/attn/qkv"),
+        *dense(f"{key}.attn.proj", f"{path}/attn/proj"),
+        *norm(f"{key}.norm2", f"{path}/norm2"),
+        *dense(f"{key}.mlp.fc1", f"{path}/mlp/fc1"),
+        *dense(f"{key}.mlp.fc2", f"{path}/mlp/fc2"),
+    ]
+    if variant.layer_scale:
+        table += [Entry(f"{key}.ls{i}.gamma", f"{path}/ls{i}") for i in "12"]
+    return table
+
+
+def clip(variant: Variant, prefix: str, module: str, sie: bool = False) -> list[Entry]:
+    """Lists CLIP's image encoder; its projection is no part of the backbone.
+
+    prefix: of every name but the side information embedding's; module: see End.
+    """
+    blocks = f"{prefix}transformer.resblocks"
+    end = End(f"{blocks}.{variant.depth - 1}", f"{prefix}ln_post", module)
+    last_block, last_norm = end.paths(variant.depth)
+    table = [
+        Entry(f"{prefix}class_embedding", f"{BACKBONE}/cls_token", CLASS_TOKEN),
+        Entry(f"{prefix}positional_embedding", f"{BACKBONE}/pos_embed", BARE),
+        Entry(f"{prefix}conv1.weight", f"{BACKBONE}/patch_embed/kernel", CONV),
+        *norm(f"{prefix}ln_pre", f"{BACKBONE}/norm_pre"),
+    ]
+    if sie:
+        table.append(Entry("cv_embed", f"{BACKBONE}/sie_embed", CAMERA_ROWS))
+    for i in range(variant.depth - 1):
+        table += _clip_block(f"{blocks}.{i}", f"{BACKBONE}/blocks_{i}")
+    return [*table, *_clip_block(end.block, last_block), *norm(end.norm, last_norm)]
+
+
+def _clip_block(key: str, path: str) -> list[Entry]:
     return [
-        Entry(f"{key}.weight", f"params/{name}/scale", SAME, slot),
-        Entry(f"{key}.bias", f"batch_stats/{name}/bias", SAME, slot),
-        Entry(f"{key}.running_mean", f"batch_stats/{name}/mean", SAME, slot),
-        Entry(f"{key}.running_var", f"batch_stats/{name}/var", SAME, slot),
+        *norm(f"{key}.ln_1", f"{path}/norm1"),
+        Entry(f"{key}.attn.in_proj_weight", f"{path}/attn/qkv/kernel", DENSE),
+        Entry(f"{key}.attn.in_proj_bias", f"{path}/attn/qkv/bias"),
+        *dense(f"{key}.attn.out_proj", f"{path}/attn/proj"),
+        *norm(f"{key}.ln_2", f"{path}/norm2"),
+        *dense(f"{key}.mlp.c_fc", f"{path}/mlp/fc1"),
+        *dense(f"{key}.mlp.c_proj", f"{path}/mlp/fc2"),
     ]
 
 
 def vit_jax(variant: Variant) -> list[Entry]:
     """Lists a backbone in Google's layout: kernels lie as ours, attention is split by head."""
-    ours, root = "params/backbone", "Transformer"
+    root = "Transformer"
     table = [
-        Entry("cls", f"{ours}/cls_token"),
-        *_same("embedding", f"{ours}/patch_embed", "kernel"),
-        Entry(f"{root}/posembed_input/pos_embedding", f"{ours}/pos_embed"),
-        *_same(f"{root}/encoder_norm", f"{ours}/norm", "scale"),
+        Entry("cls", f"{BACKBONE}/cls_token"),
+        *_same("embedding", f"{BACKBONE}/patch_embed", "kernel"),
+        Entry(f"{root}/posembed_input/pos_embedding", f"{BACKBONE}/pos_embed"),
+        *_same(f"{root}/encoder_norm", f"{BACKBONE}/norm", "scale"),
     ]
     for i in range(variant.depth):
-        key, path = f"{root}/encoderblock_{i}", f"{ours}/blocks_{i}"
+        key, path = f"{root}/encoderblock_{i}", f"{BACKBONE}/blocks_{i}"
         table += _same(f"{key}/LayerNorm_0", f"{path}/norm1", "scale")
         table += _vit_jax_attention(f"{key}/MultiHeadDotProductAttention_1", path, variant)
         table += _same(f"{key}/LayerNorm_2", f"{path}/norm2", "scale")
