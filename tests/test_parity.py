@@ -44,6 +44,8 @@ ALWAYS = {
         "after step 5: memory",
     },
     "Occlusion": {"case 0: pasted", "case 1: pasted", "case 2: pasted"},
+    "TransReID": {"jpm: before", "jpm_sie_stride12: after", "jpm: gradients, lengths"},
+    "CLIP-ReID": {"plain: after", "sie_stride12: after"},
     "Ranking": {"norm: mAP", "raw: mAP", "ties of 0.25, worst order: mAP"},
     "Re-ranking": {"norm, re-ranked 20/6: distances", "raw, re-ranked 50/15: mAP"},
 }
@@ -53,7 +55,8 @@ NOT_COMPARED = (
     r"selection_synthetic/\w+/(x_global|x_local|cotangent)|dpeformer_train/(\w*labels|sgd/group_names)|"
     r"evaluation/([qg]f|[qg]_\w+|ties_.*/distmat|.*_default_argsort|.*/rerank_\w+/cmc)|sampler/.*|"
     r"occlusion/case\d/(mask_image|person_image|seed)|"
-    r"dpeformer_train/(.*/num_batches_tracked|.*/rel_l2_error_f32_vs_f64)"
+    r"dpeformer_train/(.*/num_batches_tracked|.*/rel_l2_error_f32_vs_f64)|"
+    r"(transreid|clipreid)/\w+/(\w*names|shapes)"
 )
 complete_only = pytest.mark.skipif(not COMPLETE, reason="the complete golden files are not here")
 

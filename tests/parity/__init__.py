@@ -7,6 +7,7 @@ from tests.parity import (
     inputs,
     network,
     occlusion,
+    relatives,
     retrieval,
     selection,
     steps,
@@ -26,6 +27,8 @@ SECTIONS: dict[str, Callable[[], list[Quantity]]] = {
     "Training, first forward pass": training.forward,
     "Training, five steps": steps.steps,
     "Occlusion": occlusion.occlusion,
+    "TransReID": relatives.transreid,
+    "CLIP-ReID": relatives.clipreid,
     "Ranking": retrieval.ranking,
     "Re-ranking": retrieval.reranking,
 }

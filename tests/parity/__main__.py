@@ -10,6 +10,7 @@ INTRODUCTION = """# Parity with the released program
 
 This page compares the numbers of this program with golden numbers. The authors' released program
 computed the golden numbers from weights and images that follow a rule (`tests/parity/released.py`).
+The numbers of TransReID and CLIP-ReID come from these programs in the same way.
 `python -m tests.parity` writes this page from the complete golden files, on a CPU in float32 with
 the highest precision of products. `tests/test_parity.py` asserts every row. Without the complete
 files it asserts the rows of their part in `tests/golden`.
@@ -34,7 +35,7 @@ Not compared:
   (`tests/test_sampling.py` checks that the order obeys the same rule);
 - rankings with ties under an unstable sort;
 - CMC after re-ranking in half precision, where one of 55 queries differs;
-- the l2 of gradients that are zero up to rounding;
+- the l2 of gradients that are zero up to rounding (of TransReID: the biases of the last norms);
 - parts of image 6 in the paper's network: two of its neighbouring patches are closer than float32
   resolves.
 

@@ -12,7 +12,8 @@ from flax.traverse_util import unflatten_dict
 from dpeformer_jax.checkpoint.pretrained import start_from
 from dpeformer_jax.checkpoint.weights import Weights
 from dpeformer_jax.model.families import shapes_of
-from dpeformer_jax.model.vit import VARIANTS, VisionTransformer
+from dpeformer_jax.model.variants import VARIANTS
+from dpeformer_jax.model.vit import VisionTransformer
 from tests.parity import released
 from tests.parity.comparison import Quantity, Rows
 

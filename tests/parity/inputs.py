@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from dpeformer_jax.conversion import names
-from dpeformer_jax.conversion.names import Entry
-from dpeformer_jax.model.vit import VARIANTS, resize_positions
+from dpeformer_jax.conversion import network_names
+from dpeformer_jax.conversion.entries import Entry
+from dpeformer_jax.model.variants import VARIANTS
+from dpeformer_jax.model.vit import resize_positions
 from tests.parity import released
 from tests.parity.comparison import Quantity, Rows, relative, unequal
 
@@ -38,7 +39,7 @@ def _weights() -> Rows:
 
 def _names() -> Rows:
     """Compares the use and the kind of each array by its name in the released program."""
-    table = names.dpeformer(VARIANTS["b16"], parts=4)
+    table = network_names.dpeformer(VARIANTS["b16"], parts=4)
     rows = Rows("state_dict.npz")
     listed = rows.values["names"]
     counters = np.char.endswith(listed, "num_batches_tracked")  # our norms count no batches

@@ -87,7 +87,7 @@ def heads(network: DPEFormer, variables: Any, tokens: jax.Array) -> Outputs:
 
     The backbone takes most of the time, and treats each image on its own.
     """
-    return network.apply(variables, tokens, train=False, method="_heads")
+    return network.apply(variables, tokens, train=False, method="heads")
 
 
 @cache

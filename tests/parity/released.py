@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from flax.traverse_util import unflatten_dict
 
-from dpeformer_jax.conversion import names
+from dpeformer_jax.conversion import names, network_names
 from dpeformer_jax.conversion.mapping import Arrays, to_ours
 from dpeformer_jax.model.families import shapes_of
 from dpeformer_jax.model.spec import NetworkSpec
-from dpeformer_jax.model.vit import VARIANTS
+from dpeformer_jax.model.variants import VARIANTS
 
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(os.environ.get("DPEFORMER_GOLDEN", ROOT / "../shared/golden"))
@@ -144,7 +144,7 @@ def backbone(**changes) -> dict[str, Any]:
 
 def dpeformer() -> dict[str, Any]:
     """Returns the variables of the whole network, by the rule for full names."""
-    return _variables(names.dpeformer(VARIANTS["b16"], parts=4), network())
+    return _variables(network_names.dpeformer(VARIANTS["b16"], parts=4), network())
 
 
 def _variables(table: list[names.Entry], spec: NetworkSpec) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict
 
-from dpeformer_jax.conversion import names
+from dpeformer_jax.conversion import network_names
 from dpeformer_jax.conversion.mapping import Arrays, to_theirs
-from dpeformer_jax.model.vit import VARIANTS
+from dpeformer_jax.model.variants import VARIANTS
 from dpeformer_jax.training.divergence import Metrics
 from dpeformer_jax.training.experiment import TrainState
 from dpeformer_jax.training.optim import optimizer
@@ -32,7 +32,7 @@ from tests.parity.training import (
 WEIGHT_DECAY = 1e-4
 OPTIMIZER = optimizer("sgd", WEIGHT_DECAY, momentum=0.9)
 RATES = SCHEDULE.rates(1)
-TABLE = names.dpeformer(VARIANTS["b16"], parts=4)
+TABLE = network_names.dpeformer(VARIANTS["b16"], parts=4)
 # Later steps may exchange two nearly equal patches (README of the golden files, section 4).
 LATER = ((slice(0, 1), "1", 1e-4), (slice(1, 3), "2 and 3", 5e-4), (slice(3, 5), "4 and 5", 3e-3))
 

@@ -36,7 +36,7 @@ def recipe() -> list[Quantity]:
     labels, bank = rows.values["labels"], released.memory_bank()
     clean, occluded = _golden_outputs(rows.values)
     with jax.default_matmul_precision("highest"):
-        loss, terms = OBJECTIVE(clean, occluded, labels, bank)
+        loss, terms = OBJECTIVE((clean, occluded), labels, bank)
         updated = memory.update(bank, clean.features["holistic"], labels)
     _add_each_loss(rows, "golden logits", [clean, occluded])
     first = {f"steps/{key}": np.full(5, x) for key, x in in_their_terms(loss, terms).items()}
@@ -98,7 +98,7 @@ def _golden_outputs(values: Arrays) -> list[Outputs]:
         logits = {name: values[f"score/{2 * i + view:02d}"] for i, name in enumerate(names)}
         each_part = [values[f"score/{6 + 4 * view + part:02d}"] for part in range(4)]
         logits["each_part"] = np.stack(each_part, axis=1)
-        result.append(Outputs({"holistic": values[f"x{view + 1}_bn"]}, logits))
+        result.append(Outputs({"holistic": values[f"x{view + 1}_bn"]}, logits, {}))
     return result
 
 
