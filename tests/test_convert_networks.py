@@ -1,5 +1,7 @@
 """Whole networks of other re-ID programs come in, are run, and go back. Real torch files."""
 
+import re
+
 import numpy as np
 import pytest
 from converting import assert_equal, random_state
@@ -32,6 +34,7 @@ SPECS = {
     "pass necks": spec_of(family="pass", variant="pass_nano8", stride=8, token_necks=True),
 }
 OTHERS = {  # arrays that the programs' files have and no forward pass reaches
+    "baseline": {"base.fc.weight": (1000, 32), "base.gem.p": (1,)},
     "transreid": {
         "base.fc.weight": (1000, 32),
         "base.norm.weight": (32,),
@@ -66,7 +69,7 @@ def test_it_is_recognised_runs_and_goes_back_exactly(torch, save, convert, tmp_p
     told = convert(source, tmp_path / "ours")
     assert told.startswith(f"{kind}: {spec.variant}, images")
     for key in OTHERS.get(spec.family, {}):
-        assert f"unused: {key.split('.0.')[0].split('_3')[0].split('.1.')[0]}" in told
+        assert "unused: " + re.sub(r"\d+", "*", key) in told
     assert load_weights(tmp_path / "ours").spec == spec
     pictures = np.random.default_rng(0).uniform(-1, 1, (2, *spec.image_size, 3))
     extractor = Extractor.load(tmp_path / "ours")

@@ -75,7 +75,7 @@ FORMATS = {
     "pass_reid": Format(
         "base.part_token1", *RE_ID, rf"base\.(fc|gem)\.|{COUNTERS}", "pass", special=0
     ),
-    "transreid": Format(RE_ID[0], *RE_ID, rf"base\.fc\.|{COUNTERS}", "baseline"),
+    "transreid": Format(RE_ID[0], *RE_ID, rf"base\.(fc|gem)\.|{COUNTERS}", "baseline"),
     "clipreid": Format(
         CLIP_REID[0],
         *CLIP_REID,
