@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dpeformer_jax.model.attention import attend
+from dpeformer_jax.model.layers import Dense, drop_path, gelu
 from dpeformer_jax.model.variants import patch_grid
-from dpeformer_jax.model.vit import Dense, drop_path, gelu
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.checkpoint.weights import Weights, load_weights, save_weights
 from dpeformer_jax.conversion import formats, mapping, torch_files
 from dpeformer_jax.conversion.formats import AUTO, MEMORY
+from dpeformer_jax.conversion.recognition import spec_of
 from dpeformer_jax.model.families import shapes_of
 from dpeformer_jax.model.spec import PRESETS
 
@@ -45,7 +46,7 @@ def bring_in(
 ) -> None:
     """Converts a file to a checkpoint folder, with RECORD in it.
 
-    kind: format of the source; variant: see formats.spec_of.
+    kind: format of the source; variant: see recognition.spec_of.
     sie_coefficient: of a side information embedding; None for the one that its program publishes.
     preset: name in PRESETS that the network's features follow; None for the paper's.
     allowed: regular expression; names in which it is found may be missing or left over.
@@ -118,7 +119,7 @@ def convert(
 ) -> Weights:
     """Converts arrays under the names of a format; tells what was found and what is unused.
 
-    variant: see formats.spec_of.
+    variant: see recognition.spec_of.
 
     Raises UserError where names that `allowed` does not find are missing or left over, an array has
     another shape, or a value is not finite.
@@ -126,7 +127,7 @@ def convert(
     if kind == "timm" and "dist_token" in arrays and np.ndim(arrays.get("pos_embed")) == 3:
         # DeiT's second token stands between the class token and the patches.
         arrays = arrays | {"pos_embed": np.delete(arrays["pos_embed"], 1, axis=1)}
-    spec = formats.spec_of(arrays, kind, variant)
+    spec = spec_of(arrays, kind, variant)
     table, shapes = formats.table_of(kind, spec), shapes_of(spec)
     found = mapping.compare(arrays, table, shapes, formats.unused_of(kind, spec))
     mapping.refuse(found, allowed)

@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 
 from dpeformer_jax.model.attention import attend
-from dpeformer_jax.model.vit import TORCH_UNIFORM, Mlp
+from dpeformer_jax.model.layers import TORCH_UNIFORM, Mlp
 
 SEGMENT = 16  # channels of one token; a feature of D channels becomes D / 16 tokens
 HEADS = 2

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 
 from dpeformer_jax.model.heads import PartClassifier, PartNorm, classifier
+from dpeformer_jax.model.layers import fold_each
 from dpeformer_jax.model.network import Network
 from dpeformer_jax.model.outputs import Outputs
 from dpeformer_jax.model.variants import VARIANTS
-from dpeformer_jax.model.vit import fold_each
 
 # Patches that go from the beginning to the end. The authors' SHIFT_NUM = 5 counts the class token.
 SHIFT = 4

@@ -10,7 +10,7 @@ class Variant:
     width: of the tokens; patch: in pixels.
     special: tokens in front of the patches: the class token, and those that PASS adds.
     pre_norm: whether a norm follows the position embedding, as in CLIP.
-    activation: of the MLP, a name of vit.ACTIVATIONS.
+    activation: of the MLP, a name of layers.ACTIVATIONS.
     epsilon: of the norms; patch_bias: whether the patch embedding has one.
     layer_scale: whether a learned factor a channel scales each residual branch, as in DINOv2.
     """

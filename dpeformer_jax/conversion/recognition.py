@@ -1,0 +1,133 @@
+"""Defines the network of a file by the names and shapes of its arrays."""
+
+import dataclasses
+import math
+import re
+from typing import Any
+
+import numpy as np
+
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.conversion.formats import FORMATS
+from dpeformer_jax.conversion.mapping import Arrays
+from dpeformer_jax.model.spec import NetworkSpec
+from dpeformer_jax.model.variants import VARIANTS, patch_grid
+
+# Image sizes (height, width) of the field, for which a number of overlapping patches is looked up.
+SIZES = ((256, 128), (384, 128), (256, 256), (384, 192), (384, 384))
+SMALLEST_STRIDE = 8
+JIGSAW = "b1.0.norm1.weight"  # only TransReID with its jigsaw branch has this name
+BLOCK = re.compile(
+    r"(?:(?:base\.)?blocks\.|Transformer/encoderblock_"
+    r"|(?:image_encoder|visual)\.transformer\.resblocks\.)(\d+)[./]"
+)
+
+
+def spec_of(theirs: Arrays, kind: str, variant: str | None = None) -> NetworkSpec:
+    """Defines the network by the names and shapes of its arrays.
+
+    What these do not tell keeps its default; no format names the cameras.
+
+    variant: of the backbone; None for the only one, or the usual one, that fits.
+
+    Raises UserError where an essential array is missing, no variant fits, or no image size of the
+    field gives this many patches.
+    """
+    form = FORMATS[kind]
+    kernel = _required(theirs, kind, form.kernel, rank=4)
+    rank = 2 if kind in ("clip", "open_clip", "clipreid") else 3
+    positions = _required(theirs, kind, form.positions, rank)
+    name = _variant(theirs, kind, kernel, variant)
+    patches = positions.shape[-2] - form.special
+    size, stride = _image_size(patches, VARIANTS[name].patch, form.square)
+    published = 1.0 if kind == "clipreid" else NetworkSpec.sie_coefficient
+    fields = {"family": form.family, "sie_coefficient": published} | _heads_of(
+        theirs, kind, VARIANTS[name].width
+    )
+    rows = len(theirs.get("base.sie_embed", theirs.get("cv_embed", ())))
+    spec = NetworkSpec(name, size, stride, _classes(theirs, kind), sie_rows=rows, **fields)
+    return dataclasses.replace(spec, min_patches=min(spec.min_patches, math.prod(spec.grid)))
+
+
+def _required(theirs: Arrays, kind: str, name: str, rank: int) -> np.ndarray:
+    if name not in theirs or theirs[name].ndim != rank:
+        found = theirs[name].shape if name in theirs else "missing"
+        raise UserError(f"{name} is {found}; in {kind} it is an array of rank {rank}")
+    return theirs[name]
+
+
+def _classes(theirs: Arrays, kind: str) -> int:
+    classifier = theirs.get("classifier1.weight" if kind == "dpeformer" else "classifier.weight")
+    return 1 if classifier is None or not classifier.ndim else len(classifier)
+
+
+def _heads_of(theirs: Arrays, kind: str, width: int) -> dict[str, Any]:
+    """Returns the fields of the spec that a format's heads show."""
+    if kind == "dpeformer":
+        parts = sum(bool(re.match(r"attention_global\.\d+\.pos_embed$", x)) for x in theirs)
+        return {"parts": parts or NetworkSpec.parts}
+    if kind == "transreid" and JIGSAW in theirs:
+        return {"family": "transreid"}
+    if kind == "pass_reid":
+        inputs = np.shape(theirs.get("classifier.weight"))[-1:]
+        fusion = "mean" if inputs == (width,) else "cat"
+        return {"fusion": fusion, "token_necks": "bottleneck_1.weight" in theirs}
+    projection = theirs.get("image_encoder.proj", theirs.get("visual.proj"))
+    return {} if np.ndim(projection) != 2 else {"projection": projection.shape[1]}
+
+
+def _variant(theirs: Arrays, kind: str, kernel: np.ndarray, chosen: str | None) -> str:
+    """Returns the variant that has the kernel of the patch embedding, the depth and the style."""
+    form = FORMATS[kind]
+    width, patch = (kernel.shape[3], kernel.shape[0]) if kind == "vit_jax" else kernel.shape[::3]
+    found = {
+        "width": width,
+        "depth": 1
+        + max((int(block[1]) for block in map(BLOCK.match, theirs) if block), default=-1),
+        "patch": patch,
+        "special": 1 + sum(bool(re.match(r"(base\.)?part_token\d+$", name)) for name in theirs),
+        "pre_norm": form.pre_norm or "norm_pre.weight" in theirs,
+        "layer_scale": "blocks.0.ls1.gamma" in theirs,
+    }
+    known = {name: {x: getattr(size, x) for x in found} for name, size in VARIANTS.items()}
+    fitting = [name for name in known if known[name] == found]
+    usual = [name for name in fitting if VARIANTS[name].activation == form.activation]
+    if chosen in fitting or chosen is None and usual:
+        return chosen or usual[0]
+
+    def distance(name: str) -> float:
+        sizes = ([float(x) for x in of.values()] for of in (known[name], found))
+        return np.abs(np.subtract(*map(np.log1p, sizes))).sum()
+
+    if chosen is not None:
+        raise UserError(
+            f"--variant={chosen} has {_told(known[chosen])}; the file's backbone has {_told(found)}"
+        )
+    nearest = min(known, key=distance)
+    raise UserError(
+        f"{_told(found)} is no variant known here; it looks like {nearest!r}, which has "
+        f"{_told(known[nearest])}"
+    )
+
+
+def _told(size: dict[str, int | bool]) -> str:
+    """Names the size, and in which way the variant is not timm's usual ViT."""
+    styles = {"pre_norm": "a norm before the blocks", "layer_scale": "LayerScale"}
+    others = [words for name, words in styles.items() if size[name]]
+    if size["special"] > 1:
+        others.append(f"{size['special']} special tokens")
+    return ", ".join([*(f"{x} {size[x]}" for x in ("width", "depth", "patch")), *others])
+
+
+def _image_size(patches: int, patch: int, square: bool) -> tuple[tuple[int, int], int]:
+    """Returns the (height, width) and the stride in pixels that give this many patches."""
+    if patch == 16 and not square:
+        for size in SIZES:
+            for stride in range(patch, SMALLEST_STRIDE - 1, -1):
+                if math.prod(patch_grid(size, patch, stride)) == patches:
+                    return size, stride
+    for ratio in (1, 2, 3):  # of height to width; the patches do not overlap
+        columns = math.isqrt(patches // ratio)
+        if ratio * columns**2 == patches and columns:
+            return (ratio * columns * patch, columns * patch), patch
+    raise UserError(f"its positions are of {patches} patches, which is no image size of the field")
