@@ -73,11 +73,10 @@ def _check_selection(config: ConfigDict, rows: int, columns: int) -> None:
 
 
 def _check_family(model: ConfigDict) -> None:
-    if (model.family == "pass") != (VARIANTS[model.variant].special > 1):
+    if model.family == "pass" and VARIANTS[model.variant].special == 1:
         raise UserError(
-            f"config.model.family = {model.family!r} and config.model.variant = {model.variant!r} "
-            "do not go together: the family 'pass' needs a variant with part tokens, such as "
-            "'pass_b16', and the others need one without"
+            f"config.model.variant = {model.variant!r} has no part tokens, which the family 'pass' "
+            "takes; 'pass_b16' has"
         )
     if model.pooling == "batch" and model.bands != "similarity":
         raise UserError(
@@ -96,7 +95,7 @@ def _check_views(config: ConfigDict) -> None:
     if config.views.erasing and not alone:
         raise UserError(
             f"config.views.erasing = {config.views.erasing} is for config.views.occlusion = "
-            f"'none'; with {config.views.occlusion!r} it is 0"
+            f"'none'; with {config.views.occlusion!r} set it to 0"
         )
 
 

@@ -8,6 +8,7 @@ from absl import flags, logging
 from ml_collections import ConfigDict, config_flags
 
 from configs.default import FIELDS, RENAMED
+from configs.fields import flatten
 from configs.finding import with_config_first
 from configs.presets import PRESETS
 from dpeformer_jax.base.command import one_paragraph
@@ -43,11 +44,16 @@ def parse(arguments: list[str]) -> list[str]:
             raise UserError(_without_traceback(str(error))) from error
 
 
-def set_by_user() -> dict[str, Any]:
-    """Returns the config fields that the command line sets, by a flag or by the preset."""
-    config = flags.FLAGS["config"]
-    _, _, preset = config_flags.get_config_filename(config).rpartition(":")
-    return PRESETS.get(preset, {}) | dict(config_flags.get_override_values(config))
+def set_by_user(config: ConfigDict) -> dict[str, Any]:
+    """Returns the config fields that the command line sets, by a flag or by the preset.
+
+    What the config's file sets over the preset is nobody's wish on the command line.
+    """
+    flag = flags.FLAGS["config"]
+    _, _, preset = config_flags.get_config_filename(flag).rpartition(":")
+    values = flatten(config.to_dict())
+    kept = {name: x for name, x in PRESETS.get(preset, {}).items() if values[name] == x}
+    return kept | dict(config_flags.get_override_values(flag))
 
 
 def adopt(config: ConfigDict, stored: dict[str, Any], spec: NetworkSpec) -> None:
@@ -56,7 +62,7 @@ def adopt(config: ConfigDict, stored: dict[str, Any], spec: NetworkSpec) -> None
     Raises:
         UserError: the user set one of them to another value.
     """
-    chosen = set_by_user()
+    chosen = set_by_user(config)
     for name, value in stored.items():
         if name in chosen and chosen[name] != value:
             raise UserError(

@@ -44,6 +44,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "model.family": "clipreid",
         "model.variant": "clip_b16",
         "model.sie_coefficient": 1.0,
+        "model.drop_path": 0.0,
         "loss.identity": 0.5,  # 0.25 for each of two, of which the term is the mean
         "loss.triplet": 3.0,  # 1 for each of three
         "loss.triplet_margin": 0.3,

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from converting import assert_equal, random_state
+from converting import assert_equal, flat_params, random_state
 from flax.traverse_util import flatten_dict
 from toy import toy_spec, toy_weights
 
@@ -80,7 +80,10 @@ def test_it_is_recognised_runs_and_goes_back_exactly(torch, save, convert, tmp_p
     assert sorted(found) == names
     convert(tmp_path / "ours", tmp_path / "back.pth", "--to=torch")
     back = torch.load(tmp_path / "back.pth", weights_only=True)
-    assert_equal({key: x.numpy() for key, x in back.items()}, state)
+    assert_equal({key: back[key].numpy() for key in state}, state)
+    convert(tmp_path / "back.pth", tmp_path / "again")
+    assert load_weights(tmp_path / "again").spec == spec
+    assert_equal(flat_params(tmp_path / "again"), flat_params(tmp_path / "ours"))
 
 
 @every_network

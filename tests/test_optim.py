@@ -68,6 +68,7 @@ def test_lower_blocks_learn_slower_and_heads_faster():
     factors = {
         ("classifier", "kernel"): 10,
         ("neck", "scale"): 10,
+        ("projection", "kernel"): 1,
         ("backbone", "norm", "scale"): 1,
         ("backbone", "blocks_1", "mlp", "fc1", "kernel"): 0.5,
         ("backbone", "blocks_0", "mlp", "fc1", "bias"): 0.25,

@@ -21,9 +21,11 @@ from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.checkpoint.weights import Weights, load_weights, save_weights
 from dpeformer_jax.conversion import formats, mapping, torch_files
 from dpeformer_jax.conversion.formats import AUTO, MEMORY
+from dpeformer_jax.conversion.names import End, vit_end
 from dpeformer_jax.conversion.recognition import spec_of
 from dpeformer_jax.model.families import shapes_of
 from dpeformer_jax.model.spec import PRESETS
+from dpeformer_jax.model.variants import VARIANTS
 
 RECORD = "conversion.json"  # marks a folder as an earlier conversion
 TORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
@@ -214,4 +216,9 @@ def _state_dict(weights: Weights, kind: str, tell: Tell) -> mapping.Arrays:
     modules = {path.split("/")[1] for path in flat.keys() - {entry.path for entry in table}}
     if modules:
         tell(f"{kind} has no names for {', '.join(sorted(modules))}: not written")
+    if kind == "transreid" and weights.spec.family == "transreid":
+        # Their trunk keeps the block that the branches copied; by its number one knows the depth.
+        variant = VARIANTS[weights.spec.variant]
+        end = End(f"base.blocks.{variant.depth - 1}", "base.norm", "last")
+        table = table + vit_end(variant, end)
     return mapping.to_theirs(flat, table)

@@ -89,9 +89,14 @@ def _vit(variant: Variant, prefix: str, sie: bool, ends: Sequence[End]) -> list[
     for i in range(variant.depth - 1):
         table += _vit_block(f"{prefix}blocks.{i}", f"{BACKBONE}/blocks_{i}", variant)
     for end in ends or [End(f"{prefix}blocks.{variant.depth - 1}", f"{prefix}norm")]:
-        block, last_norm = end.paths(variant.depth)
-        table += [*_vit_block(end.block, block, variant), *norm(end.norm, last_norm)]
+        table += vit_end(variant, end)
     return table
+
+
+def vit_end(variant: Variant, end: End) -> list[Entry]:
+    """Lists a last block and its norm in timm's layout."""
+    block, last_norm = end.paths(variant.depth)
+    return [*_vit_block(end.block, block, variant), *norm(end.norm, last_norm)]
 
 
 def _vit_block(key: str, path: str, variant: Variant) -> list[Entry]:

@@ -79,6 +79,7 @@ def _heads_of(theirs: Arrays, kind: str, width: int) -> dict[str, Any]:
 def _variant(theirs: Arrays, kind: str, kernel: np.ndarray, chosen: str | None) -> str:
     """Returns the variant that has the kernel of the patch embedding, the depth and the style."""
     form = FORMATS[kind]
+    prefix = form.kernel.removesuffix("patch_embed.proj.weight")
     width, patch = (kernel.shape[3], kernel.shape[0]) if kind == "vit_jax" else kernel.shape[::3]
     found = {
         "width": width,
@@ -86,8 +87,8 @@ def _variant(theirs: Arrays, kind: str, kernel: np.ndarray, chosen: str | None) 
         + max((int(block[1]) for block in map(BLOCK.match, theirs) if block), default=-1),
         "patch": patch,
         "special": 1 + sum(bool(re.match(r"(base\.)?part_token\d+$", name)) for name in theirs),
-        "pre_norm": form.pre_norm or "norm_pre.weight" in theirs,
-        "layer_scale": "blocks.0.ls1.gamma" in theirs,
+        "pre_norm": form.pre_norm or f"{prefix}norm_pre.weight" in theirs,
+        "layer_scale": f"{prefix}blocks.0.ls1.gamma" in theirs,
     }
     known = {name: {x: getattr(size, x) for x in found} for name, size in VARIANTS.items()}
     fitting = [name for name in known if known[name] == found]

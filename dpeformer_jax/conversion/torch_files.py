@@ -42,7 +42,7 @@ def read(source: Path) -> Arrays:
     tensor of a memory file gets the name MEMORY. Raises UserError where the file is no checkpoint,
     is damaged, or could run code.
     """
-    if zipfile.is_zipfile(source) and torchscript.is_torchscript(source):
+    if torchscript.is_torchscript(source):
         return _torchscript(source)
     found = _safetensors(source) if source.suffix == ".safetensors" else _torch_file(source)
     if not isinstance(found, Mapping):

@@ -48,9 +48,12 @@ class Module:
 
 
 def is_torchscript(source: Path) -> bool:
-    """Tells whether a zip file is a TorchScript archive."""
-    with zipfile.ZipFile(source) as archive:
-        return any(Path(name).name == MARK for name in archive.namelist())
+    """Tells whether a file is a TorchScript archive, and whole enough to list its content."""
+    try:
+        with zipfile.ZipFile(source) as archive:
+            return any(Path(name).name == MARK for name in archive.namelist())
+    except (zipfile.BadZipFile, OSError):
+        return False
 
 
 def read(source: Path) -> dict[str, np.ndarray]:
@@ -63,7 +66,8 @@ def read(source: Path) -> dict[str, np.ndarray]:
         root = next(n for n in archive.namelist() if Path(n).name == MARK).removesuffix(MARK)
         try:
             pickled = archive.read(f"{root}data.pkl")
-            unknown = [name for name in _named(pickled) if not _known(*name)]
+            pickles = [pickled, archive.read(f"{root}{MARK}")]
+            unknown = [x for each in pickles for x in _named(each) if not _known(*x)]
         except (KeyError, ValueError, zipfile.BadZipFile) as error:
             raise UserError(f"{damaged}: {error}") from error
         if unknown:

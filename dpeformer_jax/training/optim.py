@@ -67,6 +67,8 @@ class PartRates:
     def factor(self, path: Sequence[str]) -> float:
         """Returns the factor of a parameter, such as ("backbone", "blocks_0", "mlp", ...)."""
         part, *inside = path
+        if part == "projection":  # CLIP's, which comes with the backbone
+            return 1.0
         if part != "backbone" and part not in LAST_BLOCKS:
             return self.heads
         name = inside[0]
