@@ -88,6 +88,7 @@ FIELDS = (
     # The clean and the occluded view of a training image. "none": the clean one alone.
     Field("views.occlusion", "roa", "of the occluded view (docs/occluders.md)", choices=OCCLUSIONS),
     Field("views.padding", 10, "black pixels around the image before the random crop", low=0),
+    Field("views.jitter", 0.1, "change of brightness, contrast and saturation", low=0, high=0.99),
     Field("views.occluders", "", "bank file or SA-1B-crop folder; '': drawn cut-outs", free=True),
     Field("views.erasing", 0.0, "share of lone views that lose a rectangle", low=0, high=1),
     # Factors of the loss terms (0 leaves a term out), and the terms' settings.

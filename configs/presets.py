@@ -18,6 +18,7 @@ BASELINE = NO_DPEFORMER_LOSS | {
     "model.family": "baseline",
     "views.occlusion": "none",
     "views.erasing": 0.5,
+    "views.jitter": 0.0,
     "loss.identity": 1.0,
     "loss.triplet": 1.0,
 }

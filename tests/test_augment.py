@@ -15,7 +15,7 @@ def keys(count):
 
 
 def test_occluded_view_is_the_clean_view_with_an_occlusion():
-    views = two_views(keys(1)[0], IMAGE, 3, lambda key, image: image.at[:8].set(0.0))
+    views = two_views(keys(1)[0], IMAGE, 3, 0.1, lambda key, image: image.at[:8].set(0.0))
     np.testing.assert_array_equal(views[0, 8:], views[1, 8:])
     np.testing.assert_array_equal(views[1, :8], -1.0)
     assert views.shape == (2, 32, 16, 3) and np.abs(views).max() <= 1
@@ -40,7 +40,7 @@ def test_a_shifted_image_is_a_crop_of_the_padded_one_or_its_mirror():
 
 def test_jitter_changes_colours_within_a_tenth():
     grey = np.full((4, 4, 3), 0.5, np.float32)
-    values = np.stack([color_jitter(key, grey) for key in keys(50)])
+    values = np.stack([color_jitter(key, grey, 0.1) for key in keys(50)])
     assert 0.45 - 1e-6 <= values.min() < 0.47 and 0.53 < values.max() <= 0.55 + 1e-6
 
 
@@ -55,19 +55,25 @@ def test_jitter_is_brightness_contrast_saturation():
     expected = np.clip(mean + (expected - mean) * contrast, 0, 1)
     grey = (expected @ grey_of)[..., None]
     expected = np.clip(grey + (expected - grey) * saturation, 0, 1)
-    np.testing.assert_allclose(color_jitter(key, IMAGE / np.float32(255)), expected, atol=1e-5)
+    np.testing.assert_allclose(color_jitter(key, IMAGE / np.float32(255), 0.1), expected, atol=1e-5)
 
 
 def test_views_are_a_function_of_the_key():
-    make = jax.vmap(partial(two_views, padding=3, occlude=lambda key, image: image), (0, None))
+    make = jax.vmap(
+        partial(two_views, padding=3, jitter=0.1, occlude=lambda key, image: image), (0, None)
+    )
     first, second = make(keys(3), IMAGE), make(keys(3), IMAGE)
     np.testing.assert_array_equal(first, second)
     assert np.abs(first[0] - first[1]).max() > 0
 
 
 def test_one_view_is_a_shifted_crop_of_which_a_share_loses_a_rectangle():
-    view = jax.jit(jax.vmap(partial(one_view, image=IMAGE, padding=3, erasing=0.5)))(keys(400))
-    whole = jax.jit(jax.vmap(partial(one_view, image=IMAGE, padding=3, erasing=0.0)))(keys(400))
+    view = jax.jit(jax.vmap(partial(one_view, image=IMAGE, padding=3, jitter=0.0, erasing=0.5)))(
+        keys(400)
+    )
+    whole = jax.jit(jax.vmap(partial(one_view, image=IMAGE, padding=3, jitter=0.0, erasing=0.0)))(
+        keys(400)
+    )
     assert np.abs(whole).max() <= 1  # normalised pixels, of no noise
     changed = (view != whole).any(axis=-1)
     erased = changed.any(axis=(1, 2))

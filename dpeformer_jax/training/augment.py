@@ -12,15 +12,14 @@ import numpy as np
 from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
 from dpeformer_jax.training.occlusion import random_erasing
 
-JITTER = 0.1  # largest relative change of brightness, contrast and saturation
 ERASED_AREA = (0.02, 1 / 3)  # share of an image (arXiv 1708.04896)
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, the grey of a colour
 
 
-def color_jitter(key: jax.Array, image: jax.Array) -> jax.Array:
-    """Changes brightness, contrast and saturation by factors in 1 +- JITTER. image: 0..1."""
+def color_jitter(key: jax.Array, image: jax.Array, most: float) -> jax.Array:
+    """Changes brightness, contrast and saturation by factors in 1 +- most. image: 0..1."""
     brightness, contrast, saturation = jax.random.uniform(
-        key, (3,), minval=1 - JITTER, maxval=1 + JITTER
+        key, (3,), minval=1 - most, maxval=1 + most
     )
     image = jnp.clip(image * brightness, 0, 1)
     mean_grey = (image @ LUMA).mean()
@@ -39,25 +38,30 @@ def flip_and_shift(key: jax.Array, image: jax.Array, padding: int) -> jax.Array:
 
 
 def two_views(
-    key: jax.Array, image: jax.Array, padding: int, occlude: Callable[..., jax.Array]
+    key: jax.Array, image: jax.Array, padding: int, jitter: float, occlude: Callable[..., jax.Array]
 ) -> jax.Array:
     """Returns the clean view of a uint8 image and its occluded copy, normalised: [2, H, W, 3].
 
-    padding: pixels around the image before the random crop; occlude: fn(key, image in 0..1).
+    padding: pixels around the image before the random crop; jitter: see color_jitter; occlude:
+    fn(key, image in 0..1).
     """
     jitter_key, place_key, occlusion_key = jax.random.split(key, 3)
-    clean = color_jitter(jitter_key, from_uint8(image))
+    clean = color_jitter(jitter_key, from_uint8(image), jitter)
     clean = flip_and_shift(place_key, clean, padding)
     return normalize_pixels(jnp.stack([clean, occlude(occlusion_key, clean)]))
 
 
-def one_view(key: jax.Array, image: jax.Array, padding: int, erasing: float) -> jax.Array:
+def one_view(
+    key: jax.Array, image: jax.Array, padding: int, jitter: float, erasing: float
+) -> jax.Array:
     """Returns the one view [H, W, 3] of a uint8 image that baselines train on, normalised.
 
-    padding: pixels around the image before the random crop; erasing: the share of the views that
-    lose a rectangle to noise.
+    padding, jitter: see two_views; erasing: the share of the views that lose a rectangle to noise.
     """
     place_key, chance_key, erasing_key = jax.random.split(key, 3)
-    clean = normalize_pixels(flip_and_shift(place_key, from_uint8(image), padding))
+    clean = from_uint8(image)
+    if jitter:
+        clean = color_jitter(jax.random.fold_in(key, 0), clean, jitter)
+    clean = normalize_pixels(flip_and_shift(place_key, clean, padding))
     erased = random_erasing(erasing_key, clean, ERASED_AREA)
     return jnp.where(jax.random.bernoulli(chance_key, erasing), erased, clean)

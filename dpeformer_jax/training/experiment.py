@@ -26,6 +26,7 @@ class ViewSettings:
 
     occlusion: str = "roa"
     padding: int = 10
+    jitter: float = 0.1
     occluders: str = ""
     erasing: float = 0.0
 

@@ -103,12 +103,14 @@ def make_views(
     images = batch["image"] if resident.images is None else resident.images[batch["index"]]
     labels = batch["label"]
     if settings.occlusion == ONE_VIEW:
-        one = partial(one_view, padding=settings.padding, erasing=settings.erasing)
+        fields = {name: getattr(settings, name) for name in ("padding", "jitter", "erasing")}
+        one = partial(one_view, **fields)
         return jax.vmap(one)(keys, images)[None]
     occlude = occlusion_of(settings.occlusion, resident.occluders, gather(images), gather(labels))
 
     def both(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:
-        return two_views(key, image, settings.padding, partial(occlude, label=label))
+        hide = partial(occlude, label=label)
+        return two_views(key, image, settings.padding, settings.jitter, hide)
 
     return jax.vmap(both, out_axes=1)(keys, images, labels)
 
