@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from configs import unpack
 from configs.checks import check
-from configs.modes import chosen_weights, cutouts_of, with_cameras_of
+from configs.modes import chosen_weights, cutouts_of, with_assumed_cameras
 from configs.parsing import adopt
 from data.calibration_set import CalibrationSet, given_set, held_out_set
 from data.dataset import load_dataset
@@ -23,7 +23,6 @@ from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.interfaces import LabelledImages, OccluderBank, TrainingImages
 from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
 from dpeformer_jax.checkpoint.weights import Weights, workdir_of
-from dpeformer_jax.conversion.exchange import is_converted
 from dpeformer_jax.features import SELECTED, FeaturePass, Features, unit_length
 from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
 from dpeformer_jax.retrieval.calibrate import calibrate
@@ -76,9 +75,9 @@ def run_calibration(config: ConfigDict, workdir: Path, checkpoint: str | None) -
     check(config, jax.device_count(), jax.default_backend(), training=False)
     if config.views.occlusion == ONE_VIEW:  # thresholds are for occluded pictures all the same
         config.views.occlusion = "roa"
-    if weights.spec.sie_rows and not weights.spec.cameras and is_converted(weights.folder):
+    if weights.spec.unnamed_cameras and weights.converted:
         trained = unpack.data_settings_of(config), (), unpack.sampling_of(config)
-        spec = with_cameras_of(weights.spec, load_dataset(*trained), converted=True)
+        spec = with_assumed_cameras(weights.spec, load_dataset(*trained))
         weights = dataclasses.replace(weights, spec=spec)
     found = _opened(config, settings.dataset, workdir_of(weights.folder))
     features = unpack.feature_pass_of(config, weights.spec)

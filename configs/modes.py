@@ -28,7 +28,6 @@ from dpeformer_jax.checkpoint.weights import (
     steps_of,
     workdir_of,
 )
-from dpeformer_jax.conversion.exchange import is_converted
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.report import Evaluation, stored_report, write_report
@@ -104,16 +103,16 @@ def run_evaluation(config: ConfigDict, workdir: Path, checkpoint: str | None) ->
     spec = weights.spec
     # A workdir of version 1 only counts its cameras, and so does a file of another program; the
     # training set names them.
-    converted = is_converted(weights.folder)
-    unnamed = spec.sie_rows and not spec.cameras and (trained_in == workdir or converted)
+    unnamed = spec.unnamed_cameras and (trained_in == workdir or weights.converted)
     sampling = unpack.sampling_of(config) if unnamed else None
     settings, names = unpack.data_settings_of(config), recorded_names(trained_in)
     dataset = load_dataset(settings, config.eval.datasets, sampling, names)
     warn_of_trained_pictures(dataset.tests, recorded_pictures(trained_in))
-    if unnamed and not converted:
+    if unnamed and weights.converted:
+        spec = with_assumed_cameras(spec, dataset)
+    elif unnamed:
         check_data(workdir, recorded_data(workdir) | {"datasets": dataset.provenance})
-    if unnamed:
-        spec = with_cameras_of(spec, dataset, converted)
+        spec = spec.with_cameras(dataset.train.camera_names)
     features = unpack.feature_pass_of(config, spec)
     variables = jax.device_put(weights.variables, replicated(data_mesh()))
     heading = source | {"step": weights.step}
@@ -125,15 +124,14 @@ def run_evaluation(config: ConfigDict, workdir: Path, checkpoint: str | None) ->
     tell_next(f"{workdir} holds eval.json", "compare", f"{workdir},OTHER")
 
 
-def with_cameras_of(spec: NetworkSpec, dataset: Dataset, converted: bool) -> NetworkSpec:
-    """Names the cameras that a network embeds by those of the training set, in their order."""
+def with_assumed_cameras(spec: NetworkSpec, dataset: Dataset) -> NetworkSpec:
+    """Names a converted network's cameras by those of the training set in their order; says so."""
     cameras = dataset.train.camera_names
-    if converted:
-        LOG.warning(
-            "the converted network does not name the %d cameras that it embeds; they are taken for "
-            "%s, the cameras of this config's training set",
-            *(spec.sie_rows, some([f"{name} {number}" for name, number in cameras])),
-        )
+    LOG.warning(
+        "the converted network does not name the %d cameras that it embeds; they are taken for "
+        "%s, the cameras of this config's training set",
+        *(spec.sie_rows, some([f"{name} {number}" for name, number in cameras])),
+    )
     return spec.with_cameras(cameras)
 
 

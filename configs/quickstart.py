@@ -13,6 +13,8 @@ from ml_collections import ConfigDict
 
 from configs import default
 
+OF_FAMILY = {"clipreid": "clip_nano8", "pass": "pass_nano8"}  # instead of "nano8"
+
 
 def get_config(preset: str = "") -> ConfigDict:
     """Returns the published losses and views for a network of 0.2 million parameters."""
@@ -22,8 +24,7 @@ def get_config(preset: str = "") -> ConfigDict:
     config.data.image_size = (64, 32)
     config.views.padding = 3
 
-    styles = {"clipreid": "clip_nano8", "pass": "pass_nano8"}
-    config.model.variant = styles.get(config.model.family, "nano8")
+    config.model.variant = OF_FAMILY.get(config.model.family, "nano8")
     config.model.stride = 8
     config.model.min_patches = 8
     config.model.drop_path = 0.0

@@ -5,6 +5,7 @@ import numpy as np
 from flax.traverse_util import flatten_dict
 
 from dpeformer_jax.checkpoint.weights import load_weights
+from dpeformer_jax.conversion.mapping import shapes_of_theirs
 from dpeformer_jax.model.families import shapes_of
 from dpeformer_jax.model.variants import VARIANTS
 from dpeformer_jax.model.vit import VisionTransformer
@@ -12,12 +13,11 @@ from dpeformer_jax.model.vit import VisionTransformer
 
 def random_state(table, spec, seed=0):
     """Arrays under the names of a table, of the shapes that the network needs."""
-    rng, shapes, state = np.random.default_rng(seed), shapes_of(spec), {}
-    for entry in table:
-        ours = np.broadcast_to(np.float32(0), shapes[entry.path])[entry.slot]
-        shape = entry.transform.theirs(ours).shape
-        state[entry.key] = (0.2 * rng.standard_normal(shape)).astype(np.float32)
-    return state
+    rng = np.random.default_rng(seed)
+    shapes = shapes_of_theirs(table, shapes_of(spec))
+    return {
+        key: (0.2 * rng.standard_normal(shape)).astype(np.float32) for key, shape in shapes.items()
+    }
 
 
 def tensors(torch, state):

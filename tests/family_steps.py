@@ -20,7 +20,6 @@ from dpeformer_jax.training.experiment import Experiment, TrainState
 from dpeformer_jax.training.optim import LearningRates
 from dpeformer_jax.training.step import Resident, compile_step
 
-VARIANTS = {"clipreid": "clip_nano8", "pass": "pass_nano8"}
 WAYS = ((1, "jit"), (4, "jit"), (4, "pmap"))
 RATES = LearningRates(1e-2, 1e-2)
 

@@ -8,13 +8,13 @@ from converting import assert_equal, flat_params, random_state
 from flax.traverse_util import flatten_dict
 from toy import toy_spec, toy_weights
 
+from configs.quickstart import OF_FAMILY
 from dpeformer_jax import Extractor
+from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.checkpoint.pretrained import start_from
 from dpeformer_jax.checkpoint.weights import load_weights, save_weights
-from dpeformer_jax.conversion import formats, mapping
+from dpeformer_jax.conversion import formats, mapping, recognition
 from dpeformer_jax.model.families import shapes_of
-
-VARIANTS = {"clipreid": "clip_nano8", "pass": "pass_nano8"}
 
 
 def spec_of(*size, **fields):
@@ -25,6 +25,7 @@ def spec_of(*size, **fields):
 SPECS = {
     "dpeformer": toy_spec(sie_rows=2, min_patches=8),
     "baseline": spec_of((256, 128), family="baseline", stride=12, sie_rows=6),
+    "baseline clip": spec_of(family="baseline", variant="clip_nano8", stride=8),
     "transreid": spec_of((256, 128), family="transreid", stride=12, sie_rows=6),
     "clipreid": spec_of(
         family="clipreid", variant="clip_nano8", stride=8, projection=24, sie_coefficient=1.0
@@ -86,6 +87,16 @@ def test_it_is_recognised_runs_and_goes_back_exactly(torch, save, convert, tmp_p
     assert_equal(flat_params(tmp_path / "again"), flat_params(tmp_path / "ours"))
 
 
+def test_the_gelu_of_a_backbone_is_chosen_where_the_file_tells_of_none():
+    spec = spec_of((256, 128), family="baseline", variant="clip_b16")
+    kind = formats.OF_FAMILY["baseline"]
+    shapes = mapping.shapes_of_theirs(formats.table_of(kind, spec), shapes_of(spec))
+    state = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
+    with pytest.raises(UserError, match=r"clip_b16 or openclip_b16, .*--variant"):
+        recognition.spec_of(state, kind)
+    assert recognition.spec_of(state, kind, "openclip_b16").variant == "openclip_b16"
+
+
 @every_network
 def test_its_backbone_is_timms(torch, timm, save, convert, tmp_path, name):
     _, _, source = file_of(name, save)
@@ -96,7 +107,7 @@ def test_its_backbone_is_timms(torch, timm, save, convert, tmp_path, name):
 def test_every_table_fills_the_network_and_is_its_own_inverse(kind):
     family = formats.FORMATS[kind].family
     rows = 2 if kind in formats.OF_FAMILY.values() else 0
-    variant = VARIANTS.get(family, "mu")
+    variant = OF_FAMILY.get(family, "mu")
     spec = toy_spec(family=family, variant=variant, sie_rows=rows)
     table, shapes = formats.table_of(kind, spec), shapes_of(spec)
     whole, last = kind in formats.OF_FAMILY.values(), ("params/backbone/", "params/last/")

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from family_steps import VARIANTS, experiment_of
+from family_steps import experiment_of
 from flax.traverse_util import flatten_dict
 from toy import SIZE, ToyImages, toy_spec, toy_tests, toy_variables
 
 from configs.presets import PRESETS
+from configs.quickstart import OF_FAMILY
 from dpeformer_jax.checkpoint.weights import Weights, load_weights, save_weights
 from dpeformer_jax.model.families import FAMILIES, build_network
 from dpeformer_jax.model.spec import NetworkSpec
@@ -28,7 +29,7 @@ every_family = pytest.mark.parametrize("family", FAMILIES)
 
 
 def spec_of(family, **fields):
-    style = {"family": family, "variant": VARIANTS.get(family, "nano8"), "stride": 8}
+    style = {"family": family, "variant": OF_FAMILY.get(family, "nano8"), "stride": 8}
     return toy_spec(**{**style, "min_patches": 8, **fields})
 
 

@@ -8,7 +8,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.checkpoint.weights import Weights, refuse_unfit
-from dpeformer_jax.model.families import FAMILIES
+from dpeformer_jax.model.families import FAMILIES, end_paths
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.model.variants import VARIANTS
 from dpeformer_jax.model.vit import resize_positions
@@ -83,11 +83,9 @@ def _ending_as(backbone: Arrays, spec: NetworkSpec) -> Arrays:
 
 def _moves(spec: NetworkSpec, module: str) -> dict[str, str]:
     """Returns where a LastBlock's block and norm lie, and where in a whole backbone."""
-    last = VARIANTS[spec.variant].depth - 1
-    return {
-        f"params/{module}/block/": f"params/backbone/blocks_{last}/",
-        f"params/{module}/norm/": "params/backbone/norm/",
-    }
+    depth = VARIANTS[spec.variant].depth
+    apart, whole = end_paths(depth, module), end_paths(depth)
+    return {f"{theirs}/": f"{ours}/" for theirs, ours in zip(apart, whole, strict=True)}
 
 
 def _renamed(arrays: Arrays, start: str, other: str) -> Arrays:

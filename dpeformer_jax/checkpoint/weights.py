@@ -25,6 +25,7 @@ from dpeformer_jax.model.families import shapes_of
 from dpeformer_jax.model.spec import NetworkSpec
 
 CHECKPOINTS = "checkpoints"  # the folder of a workdir that holds its steps
+CONVERSION = "conversion.json"  # tells in a checkpoint's folder what it was converted from
 LOG = logging.getLogger(__name__)
 
 
@@ -54,6 +55,11 @@ class Weights:
     def complete(self) -> bool:
         """Whether the checkpoint holds a network and not a backbone alone, which has no necks."""
         return "batch_stats" in self.variables
+
+    @property
+    def converted(self) -> bool:
+        """Whether it holds what another program's file held."""
+        return (self.folder / CONVERSION).exists()
 
     def refuse_incomplete(self) -> None:
         """Raises UserError where features would come from arrays that are not there."""

@@ -18,16 +18,13 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 
 from dpeformer_jax.base.atomic_write import atomic_write
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.checkpoint.weights import Weights, load_weights, save_weights
+from dpeformer_jax.checkpoint.weights import CONVERSION, Weights, load_weights, save_weights
 from dpeformer_jax.conversion import formats, mapping, torch_files
 from dpeformer_jax.conversion.formats import AUTO, MEMORY
-from dpeformer_jax.conversion.names import End, vit_end
 from dpeformer_jax.conversion.recognition import spec_of
 from dpeformer_jax.model.families import shapes_of
 from dpeformer_jax.model.spec import PRESETS
-from dpeformer_jax.model.variants import VARIANTS
 
-RECORD = "conversion.json"  # marks a folder as an earlier conversion
 TORCH_SUFFIXES = (".pth", ".pt", ".safetensors")
 
 Tell = Callable[[str], None]  # takes a line of the result
@@ -46,7 +43,7 @@ def bring_in(
     overwrite: bool,
     verified: bool,
 ) -> None:
-    """Converts a file to a checkpoint folder, with RECORD in it.
+    """Converts a file to a checkpoint folder, with CONVERSION in it.
 
     kind: format of the source; variant: see recognition.spec_of.
     sie_coefficient: of a side information embedding; None for the one that its program publishes.
@@ -83,7 +80,7 @@ def bring_in(
     with atomic_write(target) as partial:
         partial.mkdir()
         save_weights(partial, weights)
-        (partial / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        (partial / CONVERSION).write_text(json.dumps(record, indent=2) + "\n")
     tell(f"wrote {target}: {record['arrays']} arrays")
 
 
@@ -150,11 +147,6 @@ def convert(
     return Weights(Path(), spec, unflatten_dict(flat, sep="/"), None)
 
 
-def is_converted(folder: Path) -> bool:
-    """Tells whether a checkpoint folder holds what another program's file held."""
-    return (folder / RECORD).exists()
-
-
 def _check_target(target: Path, to_torch: bool, overwrite: bool) -> None:
     """Raises UserError where writing there would mislead or destroy something."""
     if (target.suffix in TORCH_SUFFIXES) != to_torch:
@@ -166,7 +158,7 @@ def _check_target(target: Path, to_torch: bool, overwrite: bool) -> None:
         return
     if not overwrite:
         raise UserError(f"{target} exists; choose another --target, or add --overwrite")
-    if not (target.is_file() if to_torch else is_converted(target)):
+    if not (target.is_file() if to_torch else (target / CONVERSION).exists()):
         raise UserError(
             f"{target} is not of an earlier conversion, so --overwrite leaves it alone; choose "
             "another --target"
@@ -216,9 +208,4 @@ def _state_dict(weights: Weights, kind: str, tell: Tell) -> mapping.Arrays:
     modules = {path.split("/")[1] for path in flat.keys() - {entry.path for entry in table}}
     if modules:
         tell(f"{kind} has no names for {', '.join(sorted(modules))}: not written")
-    if kind == "transreid" and weights.spec.family == "transreid":
-        # Their trunk keeps the block that the branches copied; by its number one knows the depth.
-        variant = VARIANTS[weights.spec.variant]
-        end = End(f"base.blocks.{variant.depth - 1}", "base.norm", "last")
-        table = table + vit_end(variant, end)
-    return mapping.to_theirs(flat, table)
+    return mapping.to_theirs(flat, table + formats.copies_of(kind, weights.spec))

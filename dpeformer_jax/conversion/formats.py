@@ -147,6 +147,18 @@ def table_of(kind: str, spec: NetworkSpec) -> list[Entry]:
     return tables[kind]()
 
 
+def copies_of(kind: str, spec: NetworkSpec) -> list[Entry]:
+    """Returns names under which arrays of the table are written once more.
+
+    TransReID's trunk keeps the block that its branches began as, and nobody reads it; by its number
+    one knows the depth.
+    """
+    if kind != "transreid" or spec.family != "transreid":
+        return []
+    variant = VARIANTS[spec.variant]
+    return names.vit_end(variant, End(f"base.blocks.{variant.depth - 1}", "base.norm", "last"))
+
+
 def unused_of(kind: str, spec: NetworkSpec) -> str:
     """Returns a regular expression for the start of names that may be left over."""
     unused = FORMATS[kind].unused

@@ -32,10 +32,7 @@ def compare(theirs: Arrays, table: list[Entry], shapes: Shapes, unused: str) -> 
 
     unused: regular expression for the start of names that may be left over.
     """
-    expected = {}
-    for entry in table:
-        ours = np.broadcast_to(np.float32(0), shapes[entry.path])[entry.slot]
-        expected[entry.key] = entry.transform.theirs(ours).shape
+    expected = shapes_of_theirs(table, shapes)
     others = [key for key in theirs if key not in expected]
     return Comparison(
         missing=[key for key in expected if key not in theirs],
@@ -47,6 +44,15 @@ def compare(theirs: Arrays, table: list[Entry], shapes: Shapes, unused: str) -> 
             if key in theirs and theirs[key].shape != shape
         ],
     )
+
+
+def shapes_of_theirs(table: list[Entry], shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    """Returns the shapes that a table's arrays have in the other program, by name."""
+    expected = {}
+    for entry in table:
+        ours = np.broadcast_to(np.float32(0), shapes[entry.path])[entry.slot]
+        expected[entry.key] = entry.transform.theirs(ours).shape
+    return expected
 
 
 def refuse(found: Comparison, allowed: str | None) -> None:

@@ -19,6 +19,7 @@ from dpeformer_jax.conversion.entries import (
     dense,
     norm,
 )
+from dpeformer_jax.model.families import end_paths
 from dpeformer_jax.model.variants import Variant
 
 BACKBONE = "params/backbone"
@@ -35,12 +36,6 @@ class End(NamedTuple):
     block: str
     norm: str
     module: str = "backbone"
-
-    def paths(self, depth: int) -> tuple[str, str]:
-        """Returns the paths of our block and norm."""
-        if self.module == "backbone":
-            return f"{BACKBONE}/blocks_{depth - 1}", f"{BACKBONE}/norm"
-        return f"params/{self.module}/block", f"params/{self.module}/norm"
 
 
 def timm(
@@ -95,7 +90,7 @@ def _vit(variant: Variant, prefix: str, sie: bool, ends: Sequence[End]) -> list[
 
 def vit_end(variant: Variant, end: End) -> list[Entry]:
     """Lists a last block and its norm in timm's layout."""
-    block, last_norm = end.paths(variant.depth)
+    block, last_norm = end_paths(variant.depth, end.module)
     return [*_vit_block(end.block, block, variant), *norm(end.norm, last_norm)]
 
 
@@ -119,8 +114,7 @@ def clip(variant: Variant, prefix: str, module: str, sie: bool = False) -> list[
     prefix: of every name but the side information embedding's; module: see End.
     """
     blocks = f"{prefix}transformer.resblocks"
-    end = End(f"{blocks}.{variant.depth - 1}", f"{prefix}ln_post", module)
-    last_block, last_norm = end.paths(variant.depth)
+    last_block, last_norm = end_paths(variant.depth, module)
     table = [
         Entry(f"{prefix}class_embedding", f"{BACKBONE}/cls_token", CLASS_TOKEN),
         Entry(f"{prefix}positional_embedding", f"{BACKBONE}/pos_embed", BARE),
@@ -131,7 +125,8 @@ def clip(variant: Variant, prefix: str, module: str, sie: bool = False) -> list[
         table.append(Entry("cv_embed", f"{BACKBONE}/sie_embed", CAMERA_ROWS))
     for i in range(variant.depth - 1):
         table += _clip_block(f"{blocks}.{i}", f"{BACKBONE}/blocks_{i}")
-    return [*table, *_clip_block(end.block, last_block), *norm(end.norm, last_norm)]
+    table += _clip_block(f"{blocks}.{variant.depth - 1}", last_block)
+    return table + norm(f"{prefix}ln_post", last_norm)
 
 
 def _clip_block(key: str, path: str) -> list[Entry]:

@@ -77,24 +77,37 @@ def _heads_of(theirs: Arrays, kind: str, width: int) -> dict[str, Any]:
 
 
 def _variant(theirs: Arrays, kind: str, kernel: np.ndarray, chosen: str | None) -> str:
-    """Returns the variant that has the kernel of the patch embedding, the depth and the style."""
+    """Returns the variant that has the kernel of the patch embedding, the depth and the style.
+
+    Where no variant of the size has the style that the names show, returns the one without it; the
+    names that show it are then left over, and mapping.compare lists them.
+    """
     form = FORMATS[kind]
     prefix = form.kernel.removesuffix("patch_embed.proj.weight")
     width, patch = (kernel.shape[3], kernel.shape[0]) if kind == "vit_jax" else kernel.shape[::3]
+    blocks = [int(block[1]) for block in map(BLOCK.match, theirs) if block]
+    special = sum(bool(re.match(r"(base\.)?part_token\d+$", name)) for name in theirs)
     found = {
         "width": width,
-        "depth": 1
-        + max((int(block[1]) for block in map(BLOCK.match, theirs) if block), default=-1),
+        "depth": 1 + max(blocks, default=-1),
         "patch": patch,
-        "special": 1 + sum(bool(re.match(r"(base\.)?part_token\d+$", name)) for name in theirs),
+        "special": 1 + special,
         "pre_norm": form.pre_norm or f"{prefix}norm_pre.weight" in theirs,
         "layer_scale": f"{prefix}blocks.0.ls1.gamma" in theirs,
     }
+    plain = found | {"pre_norm": form.pre_norm, "layer_scale": False}
     known = {name: {x: getattr(size, x) for x in found} for name, size in VARIANTS.items()}
-    fitting = [name for name in known if known[name] == found]
-    usual = [name for name in fitting if VARIANTS[name].activation == form.activation]
-    if chosen in fitting or chosen is None and usual:
-        return chosen or usual[0]
+    fitting = [x for x in known if known[x] == found] or [x for x in known if known[x] == plain]
+    if chosen in fitting:
+        return chosen
+    usual = [name for name in fitting if VARIANTS[name].activation == form.activation] or fitting
+    if chosen is None and len(usual) == 1:
+        return usual[0]
+    if chosen is None and usual:
+        raise UserError(
+            f"{_told(found)} is {' or '.join(usual)}, which differ in what a file does not tell; "
+            "choose one by --variant"
+        )
 
     def distance(name: str) -> float:
         sizes = ([float(x) for x in of.values()] for of in (known[name], found))

@@ -24,6 +24,7 @@ from dpeformer_jax.conversion import torchscript
 from dpeformer_jax.conversion.formats import FORMATS, MEMORY
 from dpeformer_jax.conversion.mapping import Arrays, to_theirs
 from dpeformer_jax.conversion.names import timm
+from dpeformer_jax.model.families import FAMILIES
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.model.variants import VARIANTS
 from dpeformer_jax.model.vit import VisionTransformer
@@ -84,7 +85,7 @@ def verify(weights: Weights, tell: Callable[[str], None]) -> None:
     shape = (IMAGES, *spec.image_size, 3)
     images = np.random.default_rng(0).uniform(-1, 1, shape).astype(np.float32)
     flat = plain_backbone(flatten_dict(weights.variables, sep="/"), spec)
-    on = "class" if spec.family == "clipreid" else "all"
+    on = FAMILIES[spec.family].sie_on
     cameras = {"sie_rows": spec.sie_rows, "sie_coefficient": spec.sie_coefficient, "sie_on": on}
     ours = VisionTransformer(VARIANTS[spec.variant], spec.stride, **cameras)
     params = unflatten_dict(flat, sep="/")["params"]["backbone"]

@@ -27,6 +27,9 @@ class Baseline(Network):
 
     def heads(self, encoded: jax.Array, train: bool) -> Outputs:
         """Normalises and classifies the class tokens; see Network."""
-        after = self.neck(encoded[:, None], train)[:, 0]
-        features = {"before": encoded, "after": after}
-        return Outputs(features, {"global": self.classifier(after)}, {"global": encoded})
+        return self.classified(encoded, self.neck.whole(encoded, train))
+
+    def classified(self, before: jax.Array, after: jax.Array) -> Outputs:
+        """Returns the outputs for a feature [B, F] before and after the neck."""
+        features = {"before": before, "after": after}
+        return Outputs(features, {"global": self.classifier(after)}, {"global": before})

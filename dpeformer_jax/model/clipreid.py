@@ -22,10 +22,11 @@ class CLIPReID(Network):
     """
 
     last_blocks = ("last",)
+    sie_on = "class"
 
     def setup(self):
         spec = self.spec
-        self.backbone = self.build_backbone(sie_on="class")
+        self.backbone = self.build_backbone()
         self.last = self.build_last_block()
         self.projection = nn.Dense(spec.projection, use_bias=False)
         self.neck, self.projected_neck = PartNorm(), PartNorm()
@@ -44,8 +45,8 @@ class CLIPReID(Network):
         """Projects, normalises and classifies the class tokens; see Network."""
         earlier, token = encoded
         projected = self.projection(token)
-        after = self.neck(token[:, None], train)[:, 0]
-        projected_after = self.projected_neck(projected[:, None], train)[:, 0]
+        after = self.neck.whole(token, train)
+        projected_after = self.projected_neck.whole(projected, train)
         features = {
             "before": jnp.concatenate([token, projected], axis=1),
             "after": jnp.concatenate([after, projected_after], axis=1),

@@ -26,6 +26,16 @@ FAMILIES: dict[str, type[Network]] = {
 LAST_BLOCKS = {name for family in FAMILIES.values() for name in family.last_blocks}
 
 
+def end_paths(depth: int, module: str = "backbone") -> tuple[str, str]:
+    """Returns the paths of a network's last block and of the norm behind it.
+
+    depth: of the backbone; module: one of LAST_BLOCKS where the backbone is a trunk.
+    """
+    if module == "backbone":
+        return f"params/backbone/blocks_{depth - 1}", "params/backbone/norm"
+    return f"params/{module}/block", f"params/{module}/norm"
+
+
 def build_network(spec: NetworkSpec, **running: Any) -> Network:
     """Builds the network; `running`: options of its class beside the spec, such as `remat`."""
     return FAMILIES[spec.family](spec, **running)

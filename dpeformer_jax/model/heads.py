@@ -33,6 +33,10 @@ class PartNorm(nn.Module):
         var.value += self.momentum * (unbiased - var.value)
         return (x - batch_mean) * scale * jax.lax.rsqrt(batch_var + self.epsilon) + bias.value
 
+    def whole(self, x: jax.Array, train: bool) -> jax.Array:
+        """Normalises a feature that is one part: [B, F] -> [B, F]."""
+        return self(x[:, None], train)[:, 0]
+
 
 class PartClassifier(nn.Module):
     """A linear classifier without bias for each part: [B, P, D] -> [B, P, C]."""

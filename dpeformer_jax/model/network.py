@@ -21,10 +21,12 @@ class Network(nn.Module):
     spec: defines the features. The encoder computes in its dtype, norms and heads in float32.
     drop_path, remat, attention: see VisionTransformer; microbatches: see encoded_views.
 
-    last_blocks: names of the modules that hold a LastBlock each, where the backbone is a trunk.
+    Of a family: last_blocks, names of the modules that hold a LastBlock each, where the backbone is
+    a trunk; sie_on, see VisionTransformer.
     """
 
     last_blocks = ()
+    sie_on = "all"
 
     spec: NetworkSpec
     drop_path: float = 0.0
@@ -64,8 +66,8 @@ class Network(nn.Module):
         encoded = encoded_views(self, views, camera_row, keys, gather, self.microbatches)
         return tuple(self.heads(view, train=True) for view in encoded)
 
-    def build_backbone(self, **fields: Any) -> VisionTransformer:
-        """Builds the backbone of the spec; fields: further ones of its class."""
+    def build_backbone(self) -> VisionTransformer:
+        """Builds the backbone of the spec."""
         spec = self.spec
         return VisionTransformer(
             VARIANTS[spec.variant],
@@ -76,8 +78,8 @@ class Network(nn.Module):
             jnp.dtype(spec.dtype),
             self.remat,
             self.attention,
+            self.sie_on,
             trunk=bool(self.last_blocks),
-            **fields,
         )
 
     def build_last_block(self) -> LastBlock:

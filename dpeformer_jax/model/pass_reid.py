@@ -3,24 +3,18 @@
 import jax
 import jax.numpy as jnp
 
-from dpeformer_jax.model.heads import PartNorm, classifier
-from dpeformer_jax.model.network import Network
+from dpeformer_jax.model.baseline import Baseline
 from dpeformer_jax.model.outputs import Outputs
 from dpeformer_jax.model.variants import VARIANTS
 
 
-class PASS(Network):
+class PASS(Baseline):
     """A ViT's class token and the mean of its part tokens.
 
     Features: "before" and "after" the neck, [B, 2 * D] side by side, or their mean [B, D] where the
     spec's `fusion` is "mean". Logits: "global" [B, C]. With `token_necks` each of the tokens has a
     neck of its own, in front of the fusion.
     """
-
-    def setup(self):
-        self.backbone = self.build_backbone()
-        self.neck = PartNorm()
-        self.classifier = classifier(self.spec.num_classes)
 
     def encode(
         self, images: jax.Array, camera_row: jax.Array | None, keys: jax.Array | None = None
@@ -32,12 +26,9 @@ class PASS(Network):
     def heads(self, encoded: jax.Array, train: bool) -> Outputs:
         """Fuses, normalises and classifies the tokens; see Network."""
         before = self._fused(encoded)
-        if self.spec.token_necks:
-            after = self._fused(self.neck(encoded, train))
-        else:
-            after = self.neck(before[:, None], train)[:, 0]
-        features = {"before": before, "after": after}
-        return Outputs(features, {"global": self.classifier(after)}, {"global": before})
+        if not self.spec.token_necks:
+            return super().heads(before, train)
+        return self.classified(before, self._fused(self.neck(encoded, train)))
 
     def _fused(self, tokens: jax.Array) -> jax.Array:
         both = tokens[:, 0], tokens[:, 1:].mean(axis=1)

@@ -54,7 +54,7 @@ def select_patches(
     global_token, patches = jax.lax.stop_gradient((global_token, patches))
     patches, global_token = (x.astype(jnp.float32) for x in (patches, global_token))
     if similarity_kind == "cosine":
-        patches, global_token = (_at_length_1(x) for x in (patches, global_token))
+        patches, global_token = (at_length_1(x) for x in (patches, global_token))
     affinity = jnp.einsum("bd,bnd->bn", global_token, patches, precision=EXACT)
     proxy = jnp.argmax(affinity, axis=1)
     proxy_token = jnp.take_along_axis(patches, proxy[:, None, None], axis=1)[:, 0]
@@ -75,7 +75,8 @@ def all_patches(patches: jax.Array) -> Selection:
     return Selection(zeros, jnp.full(images, total), rank, jnp.zeros((images, total)))
 
 
-def _at_length_1(x: jax.Array) -> jax.Array:
+def at_length_1(x: jax.Array) -> jax.Array:
+    """Scales the vectors [..., D] to length 1."""
     return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-12)
 
 

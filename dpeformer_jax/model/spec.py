@@ -81,6 +81,11 @@ class NetworkSpec:
         """Whether a feature depends on the other images of its batch."""
         return "batch" in (self.pooling, self.head_merge)
 
+    @property
+    def unnamed_cameras(self) -> bool:
+        """Whether the network embeds cameras whose names its checkpoint does not tell."""
+        return bool(self.sie_rows) and not self.cameras
+
     def rows_of(self, cameras: Sequence[Camera]) -> np.ndarray:
         """Returns the row of the side information embedding [n] int32 of each camera.
 
@@ -92,7 +97,7 @@ class NetworkSpec:
         """
         if not self.sie_rows:
             return np.zeros(len(cameras), np.int32)
-        if not self.cameras:
+        if self.unnamed_cameras:
             raise UserError(
                 f"the network embeds {self.sie_rows} cameras without their names: its checkpoint "
                 "comes from an earlier version or another program. Score it in the workdir of its "

@@ -75,7 +75,7 @@ class TransReID(Network):
     def heads(self, encoded: tuple[jax.Array, jax.Array], train: bool) -> Outputs:
         """Normalises and classifies the class tokens; see Network."""
         token, local = encoded
-        after, local_after = self.neck(token[:, None], train)[:, 0], self.local_neck(local, train)
+        after, local_after = self.neck.whole(token, train), self.local_neck(local, train)
         features = {"before": _joined(token, local), "after": _joined(after, local_after)}
         logits = {"global": self.classifier(after), "local": self.local_classifier(local_after)}
         return Outputs(features, logits, {"global": token, "local": local})

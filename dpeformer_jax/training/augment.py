@@ -37,17 +37,28 @@ def flip_and_shift(key: jax.Array, image: jax.Array, padding: int) -> jax.Array:
     return jax.lax.dynamic_slice(padded, (top, left, 0), image.shape)
 
 
+def clean_view(
+    jitter_key: jax.Array, place_key: jax.Array, image: jax.Array, padding: int, jitter: float
+) -> jax.Array:
+    """Returns the clean view of a uint8 image, 0..1.
+
+    padding: pixels around the image before the random crop; jitter: see color_jitter, 0 for none.
+    """
+    image = from_uint8(image)
+    if jitter:
+        image = color_jitter(jitter_key, image, jitter)
+    return flip_and_shift(place_key, image, padding)
+
+
 def two_views(
     key: jax.Array, image: jax.Array, padding: int, jitter: float, occlude: Callable[..., jax.Array]
 ) -> jax.Array:
     """Returns the clean view of a uint8 image and its occluded copy, normalised: [2, H, W, 3].
 
-    padding: pixels around the image before the random crop; jitter: see color_jitter; occlude:
-    fn(key, image in 0..1).
+    padding, jitter: see clean_view; occlude: fn(key, image in 0..1).
     """
     jitter_key, place_key, occlusion_key = jax.random.split(key, 3)
-    clean = color_jitter(jitter_key, from_uint8(image), jitter)
-    clean = flip_and_shift(place_key, clean, padding)
+    clean = clean_view(jitter_key, place_key, image, padding, jitter)
     return normalize_pixels(jnp.stack([clean, occlude(occlusion_key, clean)]))
 
 
@@ -56,12 +67,10 @@ def one_view(
 ) -> jax.Array:
     """Returns the one view [H, W, 3] of a uint8 image that baselines train on, normalised.
 
-    padding, jitter: see two_views; erasing: the share of the views that lose a rectangle to noise.
+    padding, jitter: see clean_view; erasing: the share of the views that lose a rectangle to noise.
     """
     place_key, chance_key, erasing_key = jax.random.split(key, 3)
-    clean = from_uint8(image)
-    if jitter:
-        clean = color_jitter(jax.random.fold_in(key, 0), clean, jitter)
-    clean = normalize_pixels(flip_and_shift(place_key, clean, padding))
+    jitter_key = jax.random.fold_in(key, 0)
+    clean = normalize_pixels(clean_view(jitter_key, place_key, image, padding, jitter))
     erased = random_erasing(erasing_key, clean, ERASED_AREA)
     return jnp.where(jax.random.bernoulli(chance_key, erasing), erased, clean)

@@ -14,6 +14,7 @@ import optax
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.model.outputs import Outputs
+from dpeformer_jax.model.selection import at_length_1
 
 MEMORY_FEATURE = "holistic"  # the feature whose space the memory bank is in
 
@@ -120,7 +121,7 @@ def memory_contrast(
     to the probability inside the logarithm, 1e-6 in the released program.
     """
     floor = math.log(epsilon) if epsilon else -math.inf
-    logits = _unit(features) @ _unit(bank).T / temperature
+    logits = at_length_1(features) @ at_length_1(bank).T / temperature
     total = jnp.logaddexp(jax.nn.logsumexp(logits, axis=1), floor)
     log_share = jnp.take_along_axis(logits, labels[:, None], axis=1)[:, 0] - total
     return -jnp.logaddexp(log_share, floor).mean()
@@ -144,7 +145,3 @@ def batch_hard_triplet(features: jax.Array, labels: jax.Array, margin: float = 0
 
 def _mean(values: list[jax.Array]) -> jax.Array:
     return sum(values) / len(values)
-
-
-def _unit(x: jax.Array) -> jax.Array:
-    return x / jnp.maximum(jnp.linalg.norm(x, axis=-1, keepdims=True), 1e-12)

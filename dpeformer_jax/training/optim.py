@@ -80,12 +80,15 @@ class PartRates:
         return self.layer_decay ** (self.depth - block)
 
 
+ALIKE = PartRates()  # every part learns at the same rates
+
+
 def optimizer(
     name: str,
     weight_decay: float,
     momentum: float,
     clip_norm: float = 0.0,
-    parts: PartRates = PartRates(),  # noqa: B008
+    parts: PartRates = ALIKE,
 ) -> optax.GradientTransformationExtraArgs:
     """Builds the optimiser, whose `update` takes `learning_rates: LearningRates`.
 

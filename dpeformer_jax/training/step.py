@@ -103,9 +103,8 @@ def make_views(
     images = batch["image"] if resident.images is None else resident.images[batch["index"]]
     labels = batch["label"]
     if settings.occlusion == ONE_VIEW:
-        fields = {name: getattr(settings, name) for name in ("padding", "jitter", "erasing")}
-        one = partial(one_view, **fields)
-        return jax.vmap(one)(keys, images)[None]
+        fixed = settings.padding, settings.jitter, settings.erasing
+        return jax.vmap(lambda key, image: one_view(key, image, *fixed))(keys, images)[None]
     occlude = occlusion_of(settings.occlusion, resident.occluders, gather(images), gather(labels))
 
     def both(key: jax.Array, image: jax.Array, label: jax.Array) -> jax.Array:

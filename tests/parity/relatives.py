@@ -58,10 +58,7 @@ def clipreid() -> list[Quantity]:
 def _weights(rows: Rows, name: str) -> Weights:
     """Returns the network that the converter makes of a golden run's state_dict."""
     names, shapes = (rows.values[f"{name}/{x}"] for x in ("names", "shapes"))
-    state = {
-        str(key): released.rule(str(key), tuple(map(int, shape.split())))
-        for key, shape in zip(names, shapes, strict=True)
-    }
+    state = released.by_rule(names, shapes)
     weights = convert(state, detect(state), None, None, lambda line: None)
     spec = dataclasses.replace(weights.spec, sie_coefficient=COEFFICIENT)
     return dataclasses.replace(weights, spec=spec)

@@ -14,7 +14,8 @@ import numpy as np
 from flax.traverse_util import unflatten_dict
 
 from dpeformer_jax.conversion import names, network_names
-from dpeformer_jax.conversion.mapping import Arrays, to_ours
+from dpeformer_jax.conversion.entries import Entry
+from dpeformer_jax.conversion.mapping import Arrays, shapes_of_theirs, to_ours
 from dpeformer_jax.model.families import shapes_of
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.model.variants import VARIANTS
@@ -122,10 +123,14 @@ def views() -> np.ndarray:
 def state_dict() -> Arrays:
     """Returns all 459 entries of the released program's state_dict."""
     listed = golden("state_dict.npz")
-    shapes = [tuple(map(int, shape.split())) for shape in listed["shapes"]]
+    return by_rule(listed["names"], listed["shapes"])
+
+
+def by_rule(names_: np.ndarray, shapes: np.ndarray) -> Arrays:
+    """Returns the weights of these names; shapes: as golden files hold them, "768 3 16 16"."""
     return {
-        str(name): rule(str(name), shape)
-        for name, shape in zip(listed["names"], shapes, strict=True)
+        str(name): rule(str(name), tuple(map(int, shape.split())))
+        for name, shape in zip(names_, shapes, strict=True)
     }
 
 
@@ -147,10 +152,7 @@ def dpeformer() -> dict[str, Any]:
     return _variables(network_names.dpeformer(VARIANTS["b16"], parts=4), network())
 
 
-def _variables(table: list[names.Entry], spec: NetworkSpec) -> dict[str, Any]:
+def _variables(table: list[Entry], spec: NetworkSpec) -> dict[str, Any]:
     shapes = shapes_of(spec)
-    theirs = {}
-    for entry in table:
-        ours = np.broadcast_to(np.float32(0), shapes[entry.path])[entry.slot]
-        theirs[entry.key] = rule(entry.key, entry.transform.theirs(ours).shape)
+    theirs = {key: rule(key, shape) for key, shape in shapes_of_theirs(table, shapes).items()}
     return unflatten_dict(to_ours(theirs, table, shapes), sep="/")
