@@ -25,7 +25,8 @@ class Format(NamedTuple):
     family: of the network; a file may hold its backbone alone.
     special: rows of the position embedding that are of no patch.
     square: whether its images are square rather than a person's.
-    pre_norm, activation: see Variant; no name shows CLIP's.
+    pre_norm, activation: see Variant; no name shows CLIP's. Without an activation, a backbone that
+    exists with either is the user's choice.
     """
 
     mark: str
@@ -36,7 +37,7 @@ class Format(NamedTuple):
     special: int = 1
     square: bool = False
     pre_norm: bool = False
-    activation: str = "gelu"
+    activation: str | None = "gelu"
 
 
 RE_ID = "base.patch_embed.proj.weight", "base.pos_embed"
@@ -54,11 +55,14 @@ FORMATS = {
         *RE_ID,
         r"base\.fc\.|b2\.|REM_zx\.|ffn\d\.|classifier|bottleneck_|"
         r"attention_global\.\d+\.(param|norm\d\.|attn\.|Block\.attn\.param)",
+        activation=None,
     ),
     "pass_reid": Format(
         "base.part_token1", *RE_ID, rf"base\.(fc|gem)\.|{COUNTERS}", "pass", special=0
     ),
-    "transreid": Format(RE_ID[0], *RE_ID, rf"base\.(fc|gem)\.|{COUNTERS}", "baseline"),
+    "transreid": Format(
+        RE_ID[0], *RE_ID, rf"base\.(fc|gem)\.|{COUNTERS}", "baseline", activation=None
+    ),
     "clipreid": Format(
         CLIP_REID[0],
         *CLIP_REID,
