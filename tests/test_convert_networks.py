@@ -91,7 +91,8 @@ def test_it_is_recognised_runs_and_goes_back_exactly(torch, save, convert, tmp_p
 def test_the_gelu_of_a_backbone_is_chosen_where_the_file_tells_of_none(family):
     spec = spec_of((256, 128), family=family, variant="clip_b16")
     kind = formats.OF_FAMILY[family]
-    shapes = mapping.shapes_of_theirs(formats.table_of(kind, spec), shapes_of(spec))
+    table = formats.table_of(kind, spec) + formats.copies_of(kind, spec)
+    shapes = mapping.shapes_of_theirs(table, shapes_of(spec))
     state = {name: np.broadcast_to(np.float32(0), shape) for name, shape in shapes.items()}
     with pytest.raises(UserError, match=r"clip_b16 or openclip_b16, .*--variant"):
         recognition.spec_of(state, kind)
