@@ -38,8 +38,10 @@ MARKET = {
 
 @pytest.fixture(scope="session", autouse=True)
 def compilation_cache(tmp_path_factory):
-    """Tests and the processes they start share what XLA compiled, which saves minutes."""
-    folder = str(tmp_path_factory.mktemp("compiled"))
+    """Tests, the workers of a run and their processes share what XLA compiled: saves minutes."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = str(shared / "compiled")
     settings = {
         "jax_compilation_cache_dir": folder,
         "jax_persistent_cache_min_compile_time_secs": 0,
