@@ -146,6 +146,16 @@ def test_a_network_is_not_written_with_names_that_it_has_no_room_in(torch, conve
     assert not any(name.startswith("b1") for name in state)
 
 
+def test_clip_reid_over_another_encoder_has_no_names_in_torch(torch, convert, tmp_path):
+    save_weights(tmp_path / "ours", toy_weights(family="clipreid"))
+    for options in ((), ("--format=clipreid",)):
+        told = convert(tmp_path / "ours", tmp_path / "x.pth", "--to=torch", *options, code=2)
+        assert "'clipreid' (variant 'mu') cannot be written" in told
+        assert told.rstrip().endswith("--format can be timm")
+    convert(tmp_path / "ours", tmp_path / "x.pth", "--to=torch", "--format=timm")
+    assert "patch_embed.proj.bias" in torch.load(tmp_path / "x.pth", weights_only=True)
+
+
 FAMILIES = [name for name in SPECS if " " not in name]
 ENDS = {"transreid": ("last", "jigsaw_last"), "clipreid": ("last",)}
 

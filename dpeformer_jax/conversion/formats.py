@@ -114,16 +114,19 @@ def target_of(kind: str, spec: NetworkSpec, complete: bool) -> str:
     Raises UserError where the format has no names for the network.
     """
     variant, whole = VARIANTS[spec.variant], OF_FAMILY[spec.family] if complete else None
+    if whole == "clipreid" and not variant.pre_norm:
+        whole = None  # CLIP's names have no room for the bias of another encoder's patches
     backbone = "pass" if variant.special > 1 else "timm"
     if variant.pre_norm and not complete:
         backbone = "clip" if variant.activation == "quick_gelu" else "open_clip"
     suiting = [x for x in (whole, backbone, "timm") if x]
-    if kind == AUTO:
+    if kind == AUTO and (whole or not complete):
         return suiting[0]
     if kind not in suiting:
+        names = "the names of its family's program" if kind == AUTO else f"the names of {kind}"
         raise UserError(
             f"a network of the family {spec.family!r} (variant {spec.variant!r}) cannot be "
-            f"written with the names of {kind}; --format can be {' or '.join(suiting)}"
+            f"written with {names}; --format can be {' or '.join(dict.fromkeys(suiting))}"
         )
     return kind
 
