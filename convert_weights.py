@@ -10,6 +10,7 @@ file is ever run.
 """
 
 import argparse
+import re
 from pathlib import Path
 
 from dpeformer_jax.base.command import log_to_stderr, one_paragraph
@@ -19,7 +20,12 @@ from dpeformer_jax.conversion.formats import AUTO, FORMATS
 from dpeformer_jax.model.spec import PRESETS
 from dpeformer_jax.model.variants import VARIANTS
 
-INWARDS = ("preset", "variant", "sie_coefficient")  # options that a torch file does not record
+INWARDS = (
+    "preset",
+    "variant",
+    "image_size",
+    "sie_coefficient",
+)  # options that a torch file does not record
 
 
 def main() -> None:
@@ -42,7 +48,8 @@ def convert(given: argparse.Namespace) -> None:
         return
     for name in INWARDS:
         if (value := getattr(given, name)) is not None:
-            option = f"--{name.replace('_', '-')}={value}"
+            told = "x".join(map(str, value)) if name == "image_size" else value
+            option = f"--{name.replace('_', '-')}={told}"
             raise UserError(f"a torch file does not record this; leave {option} out")
     export(given.source, given.target, print, **shared)
 
@@ -59,6 +66,8 @@ def parse() -> argparse.Namespace:
     add("--format", choices=(AUTO, *FORMATS), default=AUTO, help=names)
     variant = "of the backbone, where several fit (docs/weights.md)"
     add("--variant", choices=VARIANTS, metavar="NAME", help=variant)
+    size = "in pixels, 384x192 for instance, where its patches fit several; the stride follows"
+    add("--image-size", type=image_size, metavar="HEIGHTxWIDTH", help=size)
     coefficient = "of the camera embedding; else the 3.0 of TransReID, the 1.0 of CLIP-ReID"
     add("--sie-coefficient", type=float, metavar="FACTOR", help=coefficient)
     preset = "how a DPEFormer checkpoint computes its features (docs/differences.md); else paper"
@@ -72,6 +81,13 @@ def parse() -> argparse.Namespace:
 
 def path(text: str) -> Path:
     return Path(text).expanduser()
+
+
+def image_size(text: str) -> tuple[int, int]:
+    size = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if size is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size in pixels such as 384x192")
+    return int(size[1]), int(size[2])
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Whole networks of other re-ID programs come in, are run, and go back. Real torch files."""
 
+import argparse
 import re
 
 import numpy as np
@@ -8,6 +9,7 @@ from converting import assert_equal, flat_params, random_state
 from flax.traverse_util import flatten_dict
 from toy import toy_spec, toy_weights
 
+import convert_weights
 from configs.quickstart import OF_FAMILY
 from dpeformer_jax import Extractor
 from dpeformer_jax.base.errors import UserError
@@ -85,6 +87,27 @@ def test_it_is_recognised_runs_and_goes_back_exactly(torch, save, convert, tmp_p
     convert(tmp_path / "back.pth", tmp_path / "again")
     assert load_weights(tmp_path / "again").spec == spec
     assert_equal(flat_params(tmp_path / "again"), flat_params(tmp_path / "ours"))
+
+
+def test_the_image_size_is_given_where_the_patches_fit_several(torch, save, convert, tmp_path):
+    spec = spec_of((384, 192), family="baseline", stride=12)  # as many as 256x128 at stride 8
+    source = save(random_state(formats.table_of("transreid", spec), spec))
+    convert(source, tmp_path / "usual")
+    found = load_weights(tmp_path / "usual").spec
+    assert (found.image_size, found.stride, found.grid) == ((256, 128), 8, spec.grid)
+    convert(source, tmp_path / "given", "--image-size=384x192")
+    found = load_weights(tmp_path / "given").spec
+    assert (found.image_size, found.stride) == ((384, 192), 12)
+    told = convert(source, tmp_path / "out", "--image-size=300x100", code=2)
+    assert "--image-size=300x100 gives the file's 465 patches at no stride" in told
+    told = convert(tmp_path / "given", tmp_path / "x.pth", "--to=torch", "--image-size=4x2", code=2)
+    assert "leave --image-size=4x2 out" in told
+
+
+@pytest.mark.parametrize("wrong", ["384", "384x192x3", "0x16", "widexhigh"])
+def test_an_image_size_of_another_form_is_refused(wrong):
+    with pytest.raises(argparse.ArgumentTypeError, match=f"'{wrong}' is no size in pixels"):
+        convert_weights.image_size(wrong)
 
 
 @pytest.mark.parametrize("family", ["dpeformer", "baseline", "transreid"])

@@ -137,6 +137,15 @@ def test_an_archive_that_could_run_code_is_refused_unread(archive, convert, tmp_
     assert not (tmp_path / "ran").exists() and not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("name", [b"torch._utils\n_rebuild_tensor_v2", b"__torch__\nNetwork"])
+def test_an_archive_leaves_no_attribute_behind(archive, convert, tmp_path, name):
+    """A pickle can set attributes of what it names; the names are its own for the time."""
+    attack = b"\x80\x02c" + name + b"\nN}U\x06markedK\x01s\x86b."
+    source = replaced(archive[0], tmp_path / "x.pt", "/data.pkl", attack)
+    convert(source, tmp_path / "out", code=2)
+    assert not hasattr(torchscript._tensor, "marked") and not hasattr(torchscript.Module, "marked")
+
+
 def test_the_code_in_an_archive_is_never_run(archive, convert, tmp_path):
     """torch would compile it; even what is no program at all is not looked at."""
     with zipfile.ZipFile(archive[0]) as file:

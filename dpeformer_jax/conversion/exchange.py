@@ -37,6 +37,7 @@ def bring_in(
     *,
     kind: str,
     variant: str | None,
+    image_size: tuple[int, int] | None,
     sie_coefficient: float | None,
     preset: str | None,
     allowed: str | None,
@@ -45,7 +46,7 @@ def bring_in(
 ) -> None:
     """Converts a file to a checkpoint folder, with CONVERSION in it.
 
-    kind: format of the source; variant: see recognition.spec_of.
+    kind: format of the source; variant, image_size: see recognition.spec_of.
     sie_coefficient: of a side information embedding; None for the one that its program publishes.
     preset: name in PRESETS that the network's features follow; None for the paper's.
     allowed: regular expression; names in which it is found may be missing or left over.
@@ -60,7 +61,7 @@ def bring_in(
             kind, weights = MEMORY, _memory_bank(arrays[MEMORY], kind)
         else:
             kind = formats.detect(arrays) if kind == AUTO else kind
-            weights = convert(arrays, kind, variant, allowed, tell)
+            weights = convert(arrays, kind, variant, allowed, tell, image_size)
         if sie_coefficient is not None:
             weights = _with_coefficient(weights, sie_coefficient)
         if preset is not None:
@@ -114,11 +115,16 @@ def export(
 
 
 def convert(
-    arrays: mapping.Arrays, kind: str, variant: str | None, allowed: str | None, tell: Tell
+    arrays: mapping.Arrays,
+    kind: str,
+    variant: str | None,
+    allowed: str | None,
+    tell: Tell,
+    image_size: tuple[int, int] | None = None,
 ) -> Weights:
     """Converts arrays under the names of a format; tells what was found and what is unused.
 
-    variant: see recognition.spec_of.
+    variant, image_size: see recognition.spec_of.
 
     Raises UserError where names that `allowed` does not find are missing or left over, an array has
     another shape, or a value is not finite.
@@ -126,7 +132,7 @@ def convert(
     if kind == "timm" and "dist_token" in arrays and np.ndim(arrays.get("pos_embed")) == 3:
         # DeiT's second token stands between the class token and the patches.
         arrays = arrays | {"pos_embed": np.delete(arrays["pos_embed"], 1, axis=1)}
-    spec = spec_of(arrays, kind, variant)
+    spec = spec_of(arrays, kind, variant, image_size)
     table, shapes = formats.table_of(kind, spec), shapes_of(spec)
     found = mapping.compare(arrays, table, shapes, formats.unused_of(kind, spec))
     mapping.refuse(found, allowed)

@@ -23,15 +23,21 @@ BLOCK = re.compile(
 )
 
 
-def spec_of(theirs: Arrays, kind: str, variant: str | None = None) -> NetworkSpec:
+def spec_of(
+    theirs: Arrays,
+    kind: str,
+    variant: str | None = None,
+    image_size: tuple[int, int] | None = None,
+) -> NetworkSpec:
     """Defines the network by the names and shapes of its arrays.
 
     What these do not tell keeps its default; no format names the cameras.
 
     variant: of the backbone; None for the only one, or the usual one, that fits.
+    image_size: (height, width) in pixels; None for the usual one that gives this many patches.
 
-    Raises UserError where an essential array is missing, no variant fits, or no image size of the
-    field gives this many patches.
+    Raises UserError where an essential array is missing, no variant fits, or the image size (none
+    of the field's, if it is not given) does not give this many patches.
     """
     form = FORMATS[kind]
     kernel = _required(theirs, kind, form.kernel, rank=4)
@@ -39,12 +45,12 @@ def spec_of(theirs: Arrays, kind: str, variant: str | None = None) -> NetworkSpe
     positions = _required(theirs, kind, form.positions, rank)
     name = _variant(theirs, kind, kernel, variant)
     patches = positions.shape[-2] - form.special
-    size, stride = _image_size(patches, VARIANTS[name].patch, form.square)
+    size, stride = _size_and_stride(patches, VARIANTS[name].patch, form.square, image_size)
     published = 1.0 if kind == "clipreid" else NetworkSpec.sie_coefficient
     fields = {"family": form.family, "sie_coefficient": published} | _heads_of(
         theirs, kind, VARIANTS[name].width
     )
-    rows = len(theirs.get("base.sie_embed", theirs.get("cv_embed", ())))
+    rows = sum(np.shape(theirs.get("base.sie_embed", theirs.get("cv_embed", ())))[:1])
     spec = NetworkSpec(name, size, stride, _classes(theirs, kind), sie_rows=rows, **fields)
     return dataclasses.replace(spec, min_patches=min(spec.min_patches, math.prod(spec.grid)))
 
@@ -133,8 +139,16 @@ def _told(size: dict[str, int | bool]) -> str:
     return ", ".join([*(f"{x} {size[x]}" for x in ("width", "depth", "patch")), *others])
 
 
-def _image_size(patches: int, patch: int, square: bool) -> tuple[tuple[int, int], int]:
+def _size_and_stride(
+    patches: int, patch: int, square: bool, given: tuple[int, int] | None
+) -> tuple[tuple[int, int], int]:
     """Returns the (height, width) and the stride in pixels that give this many patches."""
+    if given is not None:
+        for stride in range(patch, 0, -1):
+            if math.prod(patch_grid(given, patch, stride)) == patches:
+                return given, stride
+        size = "x".join(map(str, given))
+        raise UserError(f"--image-size={size} gives the file's {patches} patches at no stride")
     if patch == 16 and not square:
         for size in SIZES:
             for stride in range(patch, SMALLEST_STRIDE - 1, -1):
@@ -144,4 +158,7 @@ def _image_size(patches: int, patch: int, square: bool) -> tuple[tuple[int, int]
         columns = math.isqrt(patches // ratio)
         if ratio * columns**2 == patches and columns:
             return (ratio * columns * patch, columns * patch), patch
-    raise UserError(f"its positions are of {patches} patches, which is no image size of the field")
+    raise UserError(
+        f"its positions are of {patches} patches, which is no image size of the field; give its "
+        "--image-size"
+    )

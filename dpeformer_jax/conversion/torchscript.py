@@ -115,11 +115,13 @@ class _Unpickler(pickle.Unpickler):
             raise pickle.UnpicklingError(f"{module}.{name} is not known")
         if module == "torch":
             return STORAGES[name]
+        if module == "collections":
+            return collections.OrderedDict
+        # New ones each time, for a pickle may set attributes of what it names.
         return {
-            "collections": collections.OrderedDict,
-            "torch._utils": _tensor,
+            "torch._utils": lambda *told: _tensor(*told),
             "torch.jit._pickle": lambda value, *_: value,
-        }.get(module, Module)
+        }.get(module, type(name, (Module,), {}))
 
     def persistent_load(self, told: tuple) -> np.ndarray:
         _, dtype, key, _, count = told
