@@ -16,6 +16,7 @@ from toy import SIZE, ToyImages, toy_spec, toy_tests, toy_variables
 
 from configs.presets import PRESETS
 from configs.quickstart import OF_FAMILY
+from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.checkpoint.weights import Weights, load_weights, save_weights
 from dpeformer_jax.model.families import FAMILIES, build_network
 from dpeformer_jax.model.spec import NetworkSpec
@@ -132,3 +133,10 @@ def test_it_trains_with_one_trace_and_is_scored(family, tmp_path, monkeypatch):
     assert report["settings"]["features"] == named
     assert NetworkSpec.from_json(report["network"]) == experiment.spec
     assert load_weights(tmp_path).step == int(line["step"]) == 3
+
+
+@every_family
+def test_a_network_that_embeds_cameras_asks_for_them(family):
+    spec = spec_of(family, sie_rows=2)
+    with pytest.raises(UserError, match=r"embeds 2 cameras; give camera_row"):
+        jax.eval_shape(build_network(spec).apply, toy_variables(spec), jnp.zeros((1, *SIZE, 3)))

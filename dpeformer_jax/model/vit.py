@@ -10,6 +10,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.model.attention import ATTENTIONS
 from dpeformer_jax.model.layers import (
     TORCH_UNIFORM,
@@ -120,7 +121,11 @@ class VisionTransformer(nn.Module):
             images: [B, H, W, 3], normalised.
             camera_row: [B], row of the SIE for each image; needed where `sie_rows` is not 0.
             keys: [B] random keys for the stochastic depth; None (evaluation) drops nothing.
+
+        Raises UserError where `camera_row` is missing.
         """
+        if self.sie_rows and camera_row is None:
+            raise UserError(f"the network embeds {self.sie_rows} cameras; give camera_row, [B]")
         size = self.variant
         x = self._embed(images, camera_row)
         if size.pre_norm:
