@@ -106,7 +106,7 @@ def _variant(theirs: Arrays, kind: str, kernel: np.ndarray, chosen: str | None) 
     fitting = [x for x in known if known[x] == found] or [x for x in known if known[x] == plain]
     if chosen in fitting:
         return chosen
-    usual = [name for name in fitting if VARIANTS[name].activation == form.activation] or fitting
+    usual = [x for x in fitting if form.activation in (None, VARIANTS[x].activation)]
     if chosen is None and len(usual) == 1:
         return usual[0]
     if chosen is None and usual:
