@@ -67,6 +67,12 @@ def test_triplet_takes_the_farthest_same_and_the_nearest_other():
     np.testing.assert_allclose(batch_hard_triplet(features, labels), expected, rtol=1e-5)
 
 
+def test_triplet_with_a_margin_forgets_pairs_that_are_far_enough_apart():
+    features = np.array([[0.0], [3.0], [4.0], [10.0]], np.float32)
+    found = batch_hard_triplet(features, np.array([0, 0, 1, 1]), 0.3)
+    np.testing.assert_allclose(found, (0 + 2.3 + 5.3 + 0) / 4, rtol=1e-5)
+
+
 def test_triplet_has_a_finite_gradient_for_equal_features():
     grad = jax.grad(batch_hard_triplet)(jnp.ones((4, 3)), jnp.array([0, 0, 1, 1]))
     assert np.isfinite(grad).all()
