@@ -20,12 +20,8 @@ from dpeformer_jax.conversion.formats import AUTO, FORMATS
 from dpeformer_jax.model.spec import PRESETS
 from dpeformer_jax.model.variants import VARIANTS
 
-INWARDS = (
-    "preset",
-    "variant",
-    "image_size",
-    "sie_coefficient",
-)  # options that a torch file does not record
+# Options that a torch file does not record.
+INWARDS = "preset", "variant", "image_size", "sie_coefficient"
 
 
 def main() -> None:

@@ -119,14 +119,14 @@ def target_of(kind: str, spec: NetworkSpec, complete: bool) -> str:
     backbone = "pass" if variant.special > 1 else "timm"
     if variant.pre_norm and not complete:
         backbone = "clip" if variant.activation == "quick_gelu" else "open_clip"
-    suiting = [x for x in (whole, backbone, "timm") if x]
+    suiting = list(dict.fromkeys(x for x in (whole, backbone, "timm") if x))
     if kind == AUTO and (whole or not complete):
         return suiting[0]
     if kind not in suiting:
         names = "the names of its family's program" if kind == AUTO else f"the names of {kind}"
         raise UserError(
             f"a network of the family {spec.family!r} (variant {spec.variant!r}) cannot be "
-            f"written with {names}; --format can be {' or '.join(dict.fromkeys(suiting))}"
+            f"written with {names}; --format can be {' or '.join(suiting)}"
         )
     return kind
 

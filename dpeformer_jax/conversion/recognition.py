@@ -50,7 +50,8 @@ def spec_of(
     fields = {"family": form.family, "sie_coefficient": published} | _heads_of(
         theirs, kind, VARIANTS[name].width
     )
-    rows = sum(np.shape(theirs.get("base.sie_embed", theirs.get("cv_embed", ())))[:1])
+    cameras = theirs.get("base.sie_embed", theirs.get("cv_embed", ()))
+    rows = len(cameras) if np.ndim(cameras) else 0
     spec = NetworkSpec(name, size, stride, _classes(theirs, kind), sie_rows=rows, **fields)
     return dataclasses.replace(spec, min_patches=min(spec.min_patches, math.prod(spec.grid)))
 
@@ -88,46 +89,50 @@ def _variant(theirs: Arrays, kind: str, kernel: np.ndarray, chosen: str | None) 
     Where no variant of the size has the style that the names show, returns the one without it; the
     names that show it are then left over, and mapping.compare lists them.
     """
-    form = FORMATS[kind]
-    prefix = form.kernel.removesuffix("patch_embed.proj.weight")
-    width, patch = (kernel.shape[3], kernel.shape[0]) if kind == "vit_jax" else kernel.shape[::3]
-    blocks = [int(block[1]) for block in map(BLOCK.match, theirs) if block]
-    special = sum(bool(re.match(r"(base\.)?part_token\d+$", name)) for name in theirs)
-    found = {
-        "width": width,
-        "depth": 1 + max(blocks, default=-1),
-        "patch": patch,
-        "special": 1 + special,
-        "pre_norm": form.pre_norm or f"{prefix}norm_pre.weight" in theirs,
-        "layer_scale": f"{prefix}blocks.0.ls1.gamma" in theirs,
-    }
+    form, found = FORMATS[kind], _size_and_style(theirs, kind, kernel)
     plain = found | {"pre_norm": form.pre_norm, "layer_scale": False}
     known = {name: {x: getattr(size, x) for x in found} for name, size in VARIANTS.items()}
     fitting = [x for x in known if known[x] == found] or [x for x in known if known[x] == plain]
     if chosen in fitting:
         return chosen
-    usual = [x for x in fitting if form.activation in (None, VARIANTS[x].activation)]
-    if chosen is None and len(usual) == 1:
-        return usual[0]
-    if chosen is None and usual:
-        raise UserError(
-            f"{_told(found)} is {' or '.join(usual)}, which differ in what a file does not tell; "
-            "choose one by --variant"
-        )
-
-    def distance(name: str) -> float:
-        sizes = ([float(x) for x in of.values()] for of in (known[name], found))
-        return np.abs(np.subtract(*map(np.log1p, sizes))).sum()
-
     if chosen is not None:
         raise UserError(
             f"--variant={chosen} has {_told(known[chosen])}; the file's backbone has {_told(found)}"
         )
-    nearest = min(known, key=distance)
+    usual = [x for x in fitting if form.activation in (None, VARIANTS[x].activation)]
+    if len(usual) == 1:
+        return usual[0]
+    if usual:
+        raise UserError(
+            f"{_told(found)} is {' or '.join(usual)}, which differ in what a file does not tell; "
+            "choose one by --variant"
+        )
+    nearest = min(known, key=lambda name: _distance(known[name], found))
     raise UserError(
         f"{_told(found)} is no variant known here; it looks like {nearest!r}, which has "
         f"{_told(known[nearest])}"
     )
+
+
+def _size_and_style(theirs: Arrays, kind: str, kernel: np.ndarray) -> dict[str, int | bool]:
+    """Returns the fields of Variant that the names and the kernel of the patch embedding show."""
+    form = FORMATS[kind]
+    prefix = form.kernel.removesuffix("patch_embed.proj.weight")
+    width, patch = (kernel.shape[3], kernel.shape[0]) if kind == "vit_jax" else kernel.shape[::3]
+    blocks = [int(block[1]) for block in map(BLOCK.match, theirs) if block]
+    return {
+        "width": width,
+        "depth": 1 + max(blocks, default=-1),
+        "patch": patch,
+        "special": 1 + sum(bool(re.match(r"(base\.)?part_token\d+$", name)) for name in theirs),
+        "pre_norm": form.pre_norm or f"{prefix}norm_pre.weight" in theirs,
+        "layer_scale": f"{prefix}blocks.0.ls1.gamma" in theirs,
+    }
+
+
+def _distance(size: dict[str, int | bool], other: dict[str, int | bool]) -> float:
+    sizes = ([float(x) for x in of.values()] for of in (size, other))
+    return np.abs(np.subtract(*map(np.log1p, sizes))).sum()
 
 
 def _told(size: dict[str, int | bool]) -> str:
