@@ -9,9 +9,9 @@ from data.dataset_spec import WHERE_ROOT
 from data.file_names import NamePattern
 from data.labels import Names, is_junk, numbered
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.image_files import SUFFIXES, is_image
 
 MARKET_FOLDERS = {"train": "bounding_box_train", "query": "query", "gallery": "bounding_box_test"}
-SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff", ".bmp", ".webp")
 
 
 class Picture(NamedTuple):
@@ -122,7 +122,7 @@ def image_files(folder: Path) -> list[Path]:
 
     Raises UserError where two have one base name.
     """
-    files = [path for path in _inside(folder) if _is_image(path)]
+    files = [path for path in _inside(folder) if is_image(path)]
     known: dict[str, Path] = {}
     for path in files:
         other = known.setdefault(path.stem.lower(), path)
@@ -137,7 +137,7 @@ def visible_images(folder: Path, pattern: str) -> Iterator[Path]:
     Raises UserError where a folder vanishes meanwhile, as those of /proc do.
     """
     try:
-        for path in filter(_is_image, folder.glob(pattern)):
+        for path in filter(is_image, folder.glob(pattern)):
             if not any(part.startswith(".") for part in path.relative_to(folder).parts):
                 yield path
     except OSError as error:
@@ -215,7 +215,7 @@ def _check_utf8(picture: Picture) -> None:
 
 def _deeper(folder: Path, pattern: str) -> str:
     """Tells whether the images lie one level deeper."""
-    deeper = next(filter(_is_image, sorted(folder.glob(pattern))), None)
+    deeper = next(filter(is_image, sorted(folder.glob(pattern))), None)
     return f"they lie one level too deep, as {deeper}; move them up" if deeper else "empty"
 
 
@@ -224,8 +224,3 @@ def _inside(folder: Path) -> list[Path]:
         return sorted(folder.iterdir())
     except OSError as error:
         raise UserError(f"{folder} cannot be read: {error.strerror}") from error
-
-
-def _is_image(path: Path) -> bool:
-    # macOS leaves "._name.jpg" beside a file, which is no picture.
-    return path.suffix.lower() in SUFFIXES and not path.name.startswith(".")

@@ -4,15 +4,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dpeformer_jax.extractor import Extractor
+    from dpeformer_jax.retrieval.gallery import Gallery
 
-__all__ = ["Extractor"]
-__version__ = "0.2.0"
+    load = Extractor.load
+
+__all__ = ["Extractor", "Gallery", "load"]
+__version__ = "0.3.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Imports the extractor at its first use: rooms that need `base` alone load no JAX."""
-    if name == "Extractor":
+    """Imports at the first use: rooms that need `base` alone load no JAX."""
+    if name in ("Extractor", "load"):
         from dpeformer_jax.extractor import Extractor
 
-        return Extractor
+        return Extractor if name == "Extractor" else Extractor.load
+    if name == "Gallery":
+        from dpeformer_jax.retrieval.gallery import Gallery
+
+        return Gallery
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

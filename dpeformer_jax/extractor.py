@@ -11,11 +11,21 @@ import jax
 import numpy as np
 from PIL import Image
 
+from dpeformer_jax.base.boxes import crop_boxes
 from dpeformer_jax.base.errors import UserError, some
 from dpeformer_jax.base.pictures import Source
+from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
 from dpeformer_jax.checkpoint.weights import load_weights
 from dpeformer_jax.extracted import Extracted, join
-from dpeformer_jax.features import SELECTED, FeaturePass, Features, at_unit_length, on_host
+from dpeformer_jax.features import (
+    AFTER,
+    CONCAT,
+    SELECTED,
+    FeaturePass,
+    Features,
+    at_unit_length,
+    on_host,
+)
 from dpeformer_jax.loading import Batch, load, split
 from dpeformer_jax.model.families import build_network
 from dpeformer_jax.model.spec import PRESETS, NetworkSpec
@@ -38,6 +48,8 @@ class Extractor:
 
     Attributes:
         spec: defines the network: variant, image_size (height, width), cameras and so on.
+        preset: the one that was chosen instead of the checkpoint's own computation, or None.
+        folder: of the checkpoint, or None.
     """
 
     def __init__(
@@ -46,15 +58,17 @@ class Extractor:
         spec: NetworkSpec,
         batch_size: int = 8,
         threads: int | None = None,
+        preset: str | None = None,
+        folder: Path | None = None,
     ):
         """Takes the weights ("params" and "batch_stats") of the network that the spec defines.
 
-        For batch_size and threads see `load`.
+        For batch_size and threads see `load`; for preset and folder the attributes.
         """
         _check_count("batch_size", batch_size)
         if threads is not None:
             _check_count("threads", threads)
-        self.spec = spec
+        self.spec, self.preset, self.folder = spec, preset, folder
         self._variables, self._batch_size, self._threads = variables, batch_size, threads
         self._pass: FeaturePass | None = None  # made at the first use
 
@@ -90,7 +104,32 @@ class Extractor:
                 f"the family {weights.spec.family!r}; leave it out"
             )
         spec = dataclasses.replace(weights.spec, **PRESETS.get(preset, {}))
-        return cls(weights.variables, spec, batch_size, threads)
+        preset = None if spec == weights.spec else preset
+        return cls(weights.variables, spec, batch_size, threads, preset, weights.folder)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """What tells features of this network from others': SHA-256 of its weights.
+
+        A preset that computes otherwise than the checkpoint says is part of it.
+        """
+        found = fingerprint(fingerprints(jax.device_get(self._variables)))
+        return found if self.preset is None else f"{found}-{self.preset}"
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """The features by name, with the numbers of each."""
+        return {name: x.shape[1] for name, x in self._empty.items() if name != SELECTED}
+
+    @property
+    def selects(self) -> bool:
+        """Whether the network chooses patches."""
+        return SELECTED in self._empty
+
+    @property
+    def feature(self) -> str:
+        """The feature that pictures are best compared by: "concat", or "after" the neck."""
+        return CONCAT if CONCAT in self.widths else AFTER
 
     def __call__(
         self,
@@ -142,6 +181,42 @@ class Extractor:
         batches = self._load(_several(pictures), on_error)
         return self._compute(batches, camera_rows, self._chosen(names), unit_length)
 
+    def crops(
+        self,
+        frame: np.ndarray,
+        boxes: np.ndarray | Sequence[Sequence[float]],
+        *,
+        bgr: bool = False,
+        camera_row: int | None = None,
+    ) -> np.ndarray:
+        """Returns the features of people in a frame, as trackers ask for them.
+
+        Args:
+            frame: [h, w, 3] uint8.
+            boxes: [N, 4] left, top, right, bottom in pixels. What lies outside of the frame is cut
+                off.
+            bgr: whether the frame's channels are blue, green, red, as OpenCV's are.
+            camera_row: of the side information embedding, see calling the extractor.
+
+        Returns:
+            [N, F] float32 at length 1, the feature that `feature` names. Products of its rows are
+            cosines.
+
+        Raises:
+            UserError: names the box that lies outside of the frame, or the argument that is wrong.
+        """
+        pictures = crop_boxes(frame, boxes)
+        if empty := [place for place, picture in enumerate(pictures) if not picture.size]:
+            raise UserError(
+                f"boxes[{empty[0]}] = {np.asarray(boxes[empty[0]]).tolist()} (left, top, right, "
+                f"bottom) holds no pixel of a frame of {frame.shape[1]} x {frame.shape[0]}; leave "
+                "it out"
+            )
+        if bgr:
+            pictures = [picture[..., ::-1] for picture in pictures]
+        rows = None if camera_row is None else [camera_row] * len(pictures)
+        return self(pictures, rows, names=[self.feature], unit_length=True)[self.feature]
+
     def features(
         self,
         images: np.ndarray,
@@ -176,7 +251,8 @@ class Extractor:
     def __reduce__(self) -> tuple:
         refuse_fork()
         variables = jax.device_get(self._variables)
-        return type(self), (variables, self.spec, self._batch_size, self._threads)
+        fields = self._batch_size, self._threads, self.preset, self.folder
+        return type(self), (variables, self.spec, *fields)
 
     def _started(self) -> FeaturePass:
         """Puts the weights on the devices at the first use: to unpickle them needs no JAX."""

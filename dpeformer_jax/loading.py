@@ -18,6 +18,13 @@ READ_AHEAD = 4  # batches whose pictures are decoded, or wait for it
 _PIL_IMAGES = threading.Lock()  # one that is given twice must not be loaded by two threads at once
 
 
+class Named(NamedTuple):
+    """A picture that is no file, and the name by which errors tell of it."""
+
+    name: str
+    picture: Source
+
+
 class Batch(NamedTuple):
     """Pictures in an array of a fixed number of rows.
 
@@ -32,7 +39,7 @@ class Batch(NamedTuple):
 
 
 def load(
-    pictures: Iterable[Source],
+    pictures: Iterable[Source | Named],
     size: tuple[int, int],
     batch_size: int,
     threads: int | None,
@@ -56,8 +63,7 @@ def load(
             if isinstance(found, np.ndarray):
                 pixels[row] = found
                 continue
-            name = picture if isinstance(picture, str | Path) else f"picture {place}"
-            errors[row] = f"{name} cannot be read as a picture: {found}"
+            errors[row] = f"{_name(picture, place)} cannot be read as a picture: {found}"
             if not skip:
                 raise UserError(errors[row]) from found
         yield Batch(pixels, len(several), errors)
@@ -72,8 +78,8 @@ def split(images: np.ndarray, batch_size: int) -> Iterator[Batch]:
 
 
 def _decoded(
-    pictures: Iterable[Source], size: tuple[int, int], threads: int | None, ahead: int
-) -> Iterator[tuple[Source, np.ndarray | PictureError]]:
+    pictures: Iterable[Source | Named], size: tuple[int, int], threads: int | None, ahead: int
+) -> Iterator[tuple[Source | Named, np.ndarray | PictureError]]:
     pool, waiting = ThreadPoolExecutor(threads, "decode"), deque()
     try:
         for picture in pictures:
@@ -86,12 +92,20 @@ def _decoded(
         pool.shutdown(cancel_futures=True)
 
 
-def _first(waiting: deque) -> tuple[Source, np.ndarray | PictureError]:
+def _first(waiting: deque) -> tuple[Source | Named, np.ndarray | PictureError]:
     picture, future = waiting.popleft()
     return picture, future.result()
 
 
-def _decode(picture: Source, size: tuple[int, int]) -> np.ndarray | PictureError:
+def _name(picture: Source | Named, place: int) -> str | Path:
+    if isinstance(picture, Named):
+        return picture.name
+    return picture if isinstance(picture, str | Path) else f"picture {place}"
+
+
+def _decode(picture: Source | Named, size: tuple[int, int]) -> np.ndarray | PictureError:
+    if isinstance(picture, Named):
+        picture = picture.picture
     try:
         if isinstance(picture, Image.Image):
             with _PIL_IMAGES:

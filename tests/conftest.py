@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import signal
 import sys
 import zlib
 from pathlib import Path
@@ -168,3 +169,24 @@ def save(torch, tmp_path):
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture
+def dpeformer(monkeypatch, capsys):
+    """Runs the command in this process; returns its output, or the one line of a refusal."""
+    from dpeformer_jax.cli.main import main
+
+    monkeypatch.setattr(signal, "signal", lambda *_: None)
+
+    def run(*line, code=0):
+        with pytest.raises(SystemExit) as stopped:
+            main([str(word) for word in line])
+        shown = capsys.readouterr()
+        assert stopped.value.code == code, shown.err
+        if code != 2:
+            return shown.out
+        told = shown.err.splitlines()[-1]
+        assert told.startswith("dpeformer: ") and "Traceback" not in shown.err, shown.err
+        return told
+
+    return run

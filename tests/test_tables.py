@@ -2,8 +2,8 @@
 
 import pytest
 
-from data.tables import read_list, read_table
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.tables import read_list, read_table
 
 
 def rows(path, text, **options):

@@ -6,8 +6,8 @@ from pathlib import Path
 from data.builder import Counts, FolderBuilder
 from data.dataset_spec import DatasetSpec
 from data.listing import Entry, Listing, check_camera, folders_in
-from data.tables import read_list
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.tables import read_list
 
 CAMERAS = range(15)
 FOLDERS = {

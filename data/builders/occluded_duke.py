@@ -7,8 +7,8 @@ from data.builder import Counts, MarketBuilder
 from data.builders.dukemtmc_reid import GALLERY, DukeMTMCReID
 from data.dataset_spec import DatasetSpec
 from data.listing import MARKET_FOLDERS, Entry, Listing, folders_in, images_in, parse
-from data.tables import read_list
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.tables import read_list
 
 # The folders in which the authors' own converter seeks the files of a list, in this order.
 SOUGHT_IN = {"train": ("train", "gallery"), "query": ("query", "gallery"), "gallery": ("gallery",)}

@@ -7,8 +7,8 @@ from data.dataset_spec import WHERE_ROOT, DatasetSpec
 from data.labels import shown
 from data.listing import Picture
 from data.own_pictures import TEST, Arranged, OwnBuilder
-from data.tables import Row, read_table
 from dpeformer_jax.base.errors import UserError, some
+from dpeformer_jax.base.tables import Row, read_table
 
 NEEDED, OPTIONAL = ("path", "identity"), ("camera", "split")
 SYNONYMS = {

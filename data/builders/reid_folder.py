@@ -10,7 +10,6 @@ from data.file_names import NamePattern, camera_words
 from data.labels import is_junk, plain
 from data.listing import (
     MARKET_FOLDERS,
-    SUFFIXES,
     Picture,
     image_files,
     images_of_people,
@@ -21,6 +20,7 @@ from data.listing import (
 from data.own_pictures import Arranged, OwnBuilder
 from data.splitting import TooFewPeople
 from dpeformer_jax.base.errors import UserError, some
+from dpeformer_jax.base.image_files import SUFFIXES
 
 log = logging.getLogger(__name__)
 

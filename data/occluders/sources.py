@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from data.rendering import KINDS, draw_occluder
-from data.tables import Row, read_table
 from dpeformer_jax.base import pictures
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.tables import Row, read_table
 
 JPEG_BLACK = 16  # brightest black of a JPEG, whose compression blurs it
 CROPS = (".png", ".jpg", ".jpeg")

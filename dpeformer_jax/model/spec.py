@@ -114,6 +114,26 @@ class NetworkSpec:
             )
         return np.array([places[camera] for camera in cameras], np.int32)
 
+    def row_named(self, camera: str) -> int:
+        """Returns the row of the side information embedding of a camera by its number or name.
+
+        Where a checkpoint does not name its cameras, the row itself is the name. Without such an
+        embedding every row is 0.
+
+        Raises:
+            UserError: not exactly one camera of the network is named so.
+        """
+        if not self.sie_rows:
+            return 0
+        rows = range(self.sie_rows)
+        names = [str(row if self.unnamed_cameras else self.cameras[row][1]) for row in rows]
+        if names.count(camera) != 1:
+            raise UserError(
+                f"the network embeds the camera: {camera!r} must be one of those that it was "
+                f"trained with ({some(names)})"
+            )
+        return names.index(camera)
+
     def with_cameras(self, cameras: tuple[Camera, ...]) -> "NetworkSpec":
         """Names the rows of an embedding whose checkpoint does not.
 

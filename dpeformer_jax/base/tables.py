@@ -36,18 +36,25 @@ def read_table(
 
 
 def read_list(path: Path) -> list[str]:
-    """Returns the lines of a text file without the empty ones.
+    """Returns the lines of a text file without the empty ones; see read_lines."""
+    return list(read_lines(path))
+
+
+def read_lines(path: Path) -> Iterator[str]:
+    """Yields the lines of a text file without the empty ones.
 
     Raises UserError where the file is missing, is not text or is empty.
     """
+    empty = True
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        with path.open(encoding="utf-8-sig") as file:
+            for line in filter(None, map(str.strip, file)):
+                empty = False
+                yield line
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
+    if empty:
         raise UserError(f"{path} is empty")
-    return lines
 
 
 def _check_columns(path: Path, found: Sequence[str], columns: Sequence[str]) -> None:

@@ -1,0 +1,1 @@
+"""Any number of pictures to a file of features."""
