@@ -38,6 +38,7 @@ COMMANDS = {
     "quick": [
         f"train_step {TINY}",
         f"extract {TINY}",
+        f"bulk {TINY}",
         f"input {TINY}",
         f"startup {TINY}",
         f"views {TINY}",
@@ -49,6 +50,7 @@ COMMANDS = {
         "train_step --batch-size 8 --repeats 5",
         f"extract {SMALL}",
         "extract --batch-size 1 8 32 --repeats 5",
+        "bulk --batch-size 32 --repeats 3",
         f"input {SMALL}",
         "input --batch-size 8 --repeats 3",
         f"startup {SMALL} --repeats 3",
@@ -64,6 +66,7 @@ COMMANDS = {
         "train_step --batch-size 64 --dtype bfloat16",
         "train_step --batch-size 128 --dtype bfloat16",
         "extract --batch-size 1 8 128 512 --dtype float32 bfloat16",
+        "bulk --batch-size 128 --dtype float32 bfloat16",
         f"input {SMALL}",
         "input --dtype bfloat16",
         "startup --dtype bfloat16 --repeats 3",

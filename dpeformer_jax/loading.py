@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -19,10 +19,13 @@ _PIL_IMAGES = threading.Lock()  # one that is given twice must not be loaded by 
 
 
 class Named(NamedTuple):
-    """A picture that is no file, and the name by which errors tell of it."""
+    """A picture that is no file, and the name by which errors tell of it.
+
+    picture: or a function that returns it, or raises PictureError; a thread calls it.
+    """
 
     name: str
-    picture: Source
+    picture: Source | Callable[[], Source]
 
 
 class Batch(NamedTuple):
@@ -107,6 +110,8 @@ def _decode(picture: Source | Named, size: tuple[int, int]) -> np.ndarray | Pict
     if isinstance(picture, Named):
         picture = picture.picture
     try:
+        if callable(picture):
+            picture = picture()
         if isinstance(picture, Image.Image):
             with _PIL_IMAGES:
                 picture = open_picture(picture)

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from thresholds import calibration
 from toy import toy_weights
 
 from dpeformer_jax import Extractor
 from dpeformer_jax.checkpoint.weights import save_weights
+from dpeformer_jax.retrieval.calibration import write_calibration
 
 ROOT = Path(__file__).parents[1]
 # Of the extra `train`, without what jax, flax or orbax bring along: absl, optax, psutil, scipy.
@@ -70,21 +72,70 @@ def test_features_need_no_package_of_the_training_and_print_nothing(checkpoint, 
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-@pytest.mark.slow
-def test_the_wheel_extracts_in_an_environment_of_its_own(checkpoint, pictures, tmp_path):
-    """Needs the network, for what the base install depends on."""
-    clean = {"env": {**os.environ, "PYTHONPATH": ""}, "check": True, "capture_output": True}
-    venv.create(tmp_path / "venv", with_pip=True)
-    python = tmp_path / "venv/bin/python"
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The Python of an environment with the wheel's base install; needs the network."""
+    folder = tmp_path_factory.mktemp("wheel")
+    venv.create(folder / "venv", with_pip=True)
     sources = [ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE", "dpeformer_jax")]
-    (tmp_path / "source").mkdir()  # a build leaves files behind
-    subprocess.run(["cp", "-r", *sources, tmp_path / "source"], **clean)
-    wheel = ["wheel", "-q", "--no-deps", "-w", tmp_path, tmp_path / "source"]
-    subprocess.run([python, "-m", "pip", *wheel], **clean)
-    (built,) = tmp_path.glob("dpeformer_jax-*.whl")
-    subprocess.run([python, "-m", "pip", "install", "-q", built], **clean)
-    found = extracted(python, checkpoint, pictures, tmp_path, tmp_path)
+    (folder / "source").mkdir()  # a build leaves files behind
+    run("cp", "-r", *sources, folder / "source", cwd=folder)
+    python = folder / "venv/bin/python"
+    pip(python, "wheel", "--no-deps", "-w", folder, folder / "source")
+    pip(python, "install", *folder.glob("dpeformer_jax-*.whl"))
+    return python
+
+
+def run(*line, cwd, code=0):
+    """Runs a process that knows nothing of the repository; returns what it prints."""
+    clean = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    line = [str(word) for word in line]
+    result = subprocess.run(line, cwd=cwd, env=clean, capture_output=True, text=True, timeout=600)
+    assert result.returncode == code, (line, result.stdout, result.stderr)
+    return result.stdout
+
+
+def pip(python, *words):
+    run(python, "-m", "pip", *words[:1], "-q", *words[1:], cwd=python.parents[2])
+
+
+@pytest.mark.slow
+def test_the_wheel_extracts_in_an_environment_of_its_own(installed, checkpoint, pictures, tmp_path):
+    found = extracted(installed, checkpoint, pictures, tmp_path, tmp_path)
     expected = Extractor.load(checkpoint, batch_size=2)(pictures)["concat"]
     np.testing.assert_allclose(found, expected, atol=1e-5)
-    (package,) = (tmp_path / "venv").glob("lib/python*/site-packages/dpeformer_jax")
+    (package,) = installed.parents[1].glob("lib/python*/site-packages/dpeformer_jax")
     assert (package / "py.typed").exists()
+
+
+@pytest.mark.slow
+def test_the_wheels_command_does_everything(installed, checkpoint, pictures, tmp_path):
+    """First what the base install does, then what the named extras add."""
+    weights = Extractor.load(checkpoint).fingerprint
+    write_calibration(checkpoint, calibration(weights, (3.9, 3.8, 0)))
+    network = ("--checkpoint", checkpoint, "--batch-size", 2)
+
+    def dpeformer(*line, code=0):
+        return run(installed.parent / "dpeformer", *line, cwd=tmp_path, code=code)
+
+    assert f"weights      {weights}" in dpeformer("info", checkpoint)
+    assert run(installed, "-m", "dpeformer_jax", "--help", cwd=tmp_path).startswith("usage: dpe")
+    assert dpeformer("match", *pictures[:2], *network).startswith("same")
+    dpeformer("extract", *pictures, "--to", "f.npz", *network)
+    expected = Extractor.load(checkpoint, batch_size=2)(pictures)["concat"]
+    np.testing.assert_allclose(np.load(tmp_path / "f.npz")["concat"], expected, atol=1e-5)
+    dpeformer("index", "add", "people", "f.npz", code=2)  # names the extra
+    dpeformer("export", "--format", "onnx", "--to", "exported", *network[:2], code=2)
+    (wheel,) = installed.parents[2].glob("dpeformer_jax-*.whl")
+    pip(installed, "install", f"dpeformer_jax[gallery,stablehlo,onnx] @ file://{wheel}")
+    dpeformer("index", "add", "people", "f.npz")
+    dpeformer("index", "add", "people", pictures[0], "--identity", "anna", *network)
+    assert json.loads(dpeformer("index", "info", "people", "--json"))["rows"] == 3
+    line = "search", "people", pictures[0], "--sheet", "answers.jpg", *network
+    assert str(pictures[0]) in dpeformer(*line)
+    assert (tmp_path / "answers.jpg").stat().st_size
+    dpeformer("forget", "people", "--path", pictures[0])
+    assert f"{pictures[0]}\n" not in dpeformer("search", "people", pictures[0], *network)
+    for form in ("stablehlo", "onnx"):
+        dpeformer("export", "--format", form, "--to", form, *network[:2])
+        assert (tmp_path / form / "export.json").exists()

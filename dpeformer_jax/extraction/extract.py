@@ -4,6 +4,7 @@ import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,9 +12,13 @@ from dpeformer_jax.base.errors import UserError, some
 from dpeformer_jax.base.progress import progress
 from dpeformer_jax.extraction.computing import Pictures, Piece, computed, pieces_of
 from dpeformer_jax.extraction.feature_file import form_of
+from dpeformer_jax.extraction.object_store import is_url
 from dpeformer_jax.extraction.parts import Parts
 from dpeformer_jax.extraction.rows import About, rows_of
 from dpeformer_jax.extractor import Extractor
+
+if TYPE_CHECKING:
+    from dpeformer_jax.extraction.stored_parts import StoredParts
 
 MOST_NAMED = 1000  # errors that a summary holds; the file holds all
 
@@ -51,7 +56,7 @@ class Summary:
 def extract(
     extractor: Extractor,
     pictures: Pictures,
-    target: Path,
+    target: Path | str,
     *,
     features: Sequence[str] | None = None,
     strict: bool = False,
@@ -64,7 +69,9 @@ def extract(
 
     Args:
         pictures: in a fixed order.
-        target: *.npz, or *.parquet (needs pyarrow); see rows.py for its columns.
+        target: *.npz, or *.parquet (needs pyarrow); see rows.py for its columns. At a URL as
+            s3://bucket/features it is a folder of Parquet files, to which the same call adds what
+            is missing.
         features: names of those to write; None for the one that pictures are compared by.
         strict: refuses pictures that cannot be read; else their rows tell why.
         overwrite: replaces the target.
@@ -88,7 +95,7 @@ def extract(
 
 
 def missing_pieces(
-    parts: Parts,
+    parts: "Parts | StoredParts",
     pictures: Pictures,
     summary: Summary,
     strict: bool,
@@ -120,15 +127,25 @@ def about_of(extractor: Extractor, features: Sequence[str] | None) -> About:
     return About(extractor.fingerprint, {name: extractor.widths[name] for name in names})
 
 
-def prepare(target: Path, about: About, overwrite: bool) -> Parts:
+def prepare(target: Path | str, about: About, overwrite: bool) -> "Parts | StoredParts":
     """Returns the pieces of a target; raises UserError where it exists or cannot be written."""
-    form_of(target)
-    if target.exists() and not overwrite:
-        raise UserError(f"{target} exists already; choose another name, or give --overwrite")
+    if not is_url(target):
+        form_of(target)
+        if target.exists() and not overwrite:
+            raise UserError(f"{target} exists already; choose another name, or give --overwrite")
+    return parts_of(target, about, overwrite)
+
+
+def parts_of(target: Path | str, about: About, anew: bool = False) -> "Parts | StoredParts":
+    """Returns the pieces of a target; anew: removes those at a URL first."""
+    if is_url(target):
+        from dpeformer_jax.extraction.stored_parts import StoredParts
+
+        return StoredParts(str(target), about, anew)
     return Parts(target, about)
 
 
-def finish(parts: Parts, summary: Summary, strict: bool) -> Summary:
+def finish(parts: "Parts | StoredParts", summary: Summary, strict: bool) -> Summary:
     """Joins the pieces; raises UserError where there is none, or `strict` forbids errors."""
     if not summary.pieces:
         raise UserError("there is no picture to extract")

@@ -4,10 +4,12 @@ import dataclasses
 import datetime
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.pictures import Source
+from dpeformer_jax.extraction.object_store import is_url, read_picture
 from dpeformer_jax.loading import Named
 
 
@@ -30,11 +32,11 @@ class Box(NamedTuple):
 class Item:
     """A picture and what is known of it.
 
-    path: its name, which no other picture of an extraction has. Of a person in a video it is
-        VIDEO#frame=12&xywh=40,60,32,80.
+    path: its name, which no other picture of an extraction has: a file, s3://bucket/file, or, of a
+        person in a video, VIDEO#frame=12&xywh=40,60,32,80.
     identity, camera: "" where they are not known; time: seconds since 1970, NaN where not known.
     box: of a person in a video, else None.
-    cut: cuts the person out of the video; None where the path is a picture file.
+    cut: cuts the person out of the video; else None.
     """
 
     path: str
@@ -46,7 +48,11 @@ class Item:
 
     def picture(self) -> str | Named:
         """Returns what an Extractor takes."""
-        return self.path if self.cut is None else Named(self.path, self.cut())
+        if self.cut is not None:
+            return Named(self.path, self.cut())
+        if is_url(self.path):
+            return Named(self.path, partial(read_picture, self.path))
+        return self.path
 
 
 def seconds_of(text: str) -> float:

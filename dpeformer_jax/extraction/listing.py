@@ -10,6 +10,7 @@ from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.image_files import SUFFIXES, is_image
 from dpeformer_jax.base.tables import read_lines, read_table
 from dpeformer_jax.extraction.items import Item, seconds_of
+from dpeformer_jax.extraction.object_store import is_url, pictures_below
 
 LISTS, TABLES = (".txt", ".lst"), (".csv",)
 GROUPS = {"identity", "camera", "time"}
@@ -46,17 +47,18 @@ class Labels:
                 "(?P<camera>...) and (?P<time>...), and no other named ones"
             )
 
-    def item(self, path: Path, **told: str) -> Item:
-        """Returns the picture with its labels; told: those that a table gives of it.
+    def item(self, path: Path | str, **told: str) -> Item:
+        """Returns the picture at a path or URL; told: labels that a table gives of it.
 
         Raises:
             UserError: `names` does not fit the file's name.
         """
         found = {"identity": self.identity, "camera": self.camera, "time": self.time}
+        file = Path(path)
         if self.folders:
-            found["identity"] = path.absolute().parent.name
+            found["identity"] = file.absolute().parent.name
         if self.names:
-            match = re.match(self.names, path.name)
+            match = re.match(self.names, file.name)
             if match is None:
                 raise UserError(f"{path}: its name does not open with the pattern {self.names!r}")
             found |= {name: text or "" for name, text in match.groupdict().items()}
@@ -67,11 +69,11 @@ class Labels:
 class Listing:
     """Pictures in a fixed order; each iteration reads the folders and tables anew.
 
-    No more than one folder's names are held in memory, so that there may be any number.
+    On disk no more than one folder's names are held in memory, so that there may be any number.
     """
 
     def __init__(self, sources: Sequence[str | Path], labels: Labels | None = None):
-        """Takes picture files, folders, lists (*.txt) and tables (*.csv).
+        """Takes picture files, folders (also s3://bucket/folder), lists (*.txt), tables (*.csv).
 
         A list names a picture a line. A table's first line names its columns: path, and of
         identity, camera and time what is known. Paths in both are relative to the file's folder.
@@ -79,7 +81,9 @@ class Listing:
         Raises:
             UserError: a source does not exist or is of another kind.
         """
-        self._sources = [Path(source).expanduser() for source in sources]
+        self._sources = [
+            str(source) if is_url(source) else Path(source).expanduser() for source in sources
+        ]
         self._labels = Labels() if labels is None else labels
         for source in self._sources:
             _check(source)
@@ -92,8 +96,10 @@ class Listing:
         """Returns the number of pictures."""
         return sum(1 for _ in self)
 
-    def _items(self, source: Path) -> Iterator[Item]:
-        if source.is_dir():
+    def _items(self, source: Path | str) -> Iterator[Item]:
+        if isinstance(source, str):
+            yield from map(self._labels.item, pictures_below(source))
+        elif source.is_dir():
             yield from map(self._labels.item, _images_below(source))
         elif source.suffix.lower() in LISTS:
             yield from (self._labels.item(source.parent / line) for line in read_lines(source))
@@ -107,7 +113,10 @@ class Listing:
             yield self._labels.item(source)
 
 
-def _check(source: Path) -> None:
+def _check(source: Path | str) -> None:
+    if isinstance(source, str):
+        next(pictures_below(source))
+        return
     if not source.exists():
         raise UserError(f"{source} does not exist; give a picture, a folder, a list or a table")
     kinds = (*SUFFIXES, *LISTS, *TABLES)

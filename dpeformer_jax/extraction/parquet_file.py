@@ -6,7 +6,7 @@ read.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -26,7 +26,7 @@ ABOUT = b"dpeformer_jax"  # the key of About in the schema's metadata
 PIECE = 4096  # rows
 
 
-def write(path: Path, rows: Rows, about: About) -> None:
+def write(where: Path | BinaryIO, rows: Rows, about: About) -> None:
     """Writes the rows of one piece; raises UserError where a name is not UTF-8."""
     try:
         table = pa.table({name: _to_arrow(rows, name) for name in rows})
@@ -34,7 +34,7 @@ def write(path: Path, rows: Rows, about: About) -> None:
         raise UserError(
             f"{error.object!r} is not UTF-8, which Parquet needs; rename the file, or write *.npz"
         ) from error
-    pq.write_table(table.replace_schema_metadata({ABOUT: about.to_json()}), path)
+    pq.write_table(table.replace_schema_metadata({ABOUT: about.to_json()}), where)
 
 
 def read_about(path: Path) -> About:
@@ -45,10 +45,10 @@ def read_about(path: Path) -> About:
     return About.from_json(told.decode(), str(path))
 
 
-def read_column(path: Path, name: str) -> np.ndarray:
+def read_column(where: Path | BinaryIO, name: str) -> np.ndarray:
     """Reads one column [n, ...]."""
-    _schema(path)  # refuses a damaged file
-    return _to_numpy(pq.read_table(path, columns=[name]).column(name).combine_chunks())
+    _schema(where)  # refuses a damaged file
+    return _to_numpy(pq.read_table(where, columns=[name]).column(name).combine_chunks())
 
 
 def pieces(path: Path) -> Iterator[Rows]:
@@ -66,11 +66,11 @@ def join(parts: Sequence[Path], target: Path) -> None:
             writer.write_table(pq.read_table(part))
 
 
-def _schema(path: Path) -> Any:
+def _schema(where: Path | BinaryIO) -> Any:
     try:
-        return pq.read_schema(path)
+        return pq.read_schema(where)
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path} is damaged or no file of features: {error}") from error
+        raise UserError(f"{where} is damaged or no file of features: {error}") from error
 
 
 def _to_arrow(rows: Rows, name: str) -> Any:

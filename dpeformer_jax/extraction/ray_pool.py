@@ -8,11 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.progress import progress
 from dpeformer_jax.extraction.computing import Pictures, Piece, computed
-from dpeformer_jax.extraction.extract import Summary, about_of, finish, missing_pieces, prepare
-from dpeformer_jax.extraction.parts import Parts
+from dpeformer_jax.extraction.extract import (
+    Summary,
+    about_of,
+    finish,
+    missing_pieces,
+    parts_of,
+    prepare,
+)
 from dpeformer_jax.extraction.rows import About, rows_of
 from dpeformer_jax.extraction.video import VideoListing
 from dpeformer_jax.extractor import Extractor
@@ -24,10 +32,11 @@ class Worker:
     """Computes pieces in a process of its own, and writes them where all machines see them."""
 
     def __init__(
-        self, checkpoint: Path, target: Path, about: About, batch_size: int, threads: int | None
+        self, folder: str, checkpoint: Path, target: Path | str, about: About, **network: Any
     ):
-        self._extractor = Extractor.load(checkpoint, batch_size=batch_size, threads=threads)
-        self._parts, self._features = Parts(target, about), [*about.features]
+        os.chdir(folder)  # relative paths mean the same in every process
+        self._extractor = Extractor.load(checkpoint, **network)
+        self._parts, self._features = parts_of(target, about), [*about.features]
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         """Writes row["piece"]; returns the errors [n] of its pictures."""
@@ -42,7 +51,7 @@ class Worker:
 def extract_on_ray(
     checkpoint: Path,
     pictures: Pictures,
-    target: Path,
+    target: Path | str,
     *,
     address: str,
     workers: int | None = None,
@@ -54,8 +63,9 @@ def extract_on_ray(
 ) -> Summary:
     """Does what `extract` does, in a pool of processes on all machines of a Ray cluster.
 
-    Checkpoint, pictures and target must lie in folders that all machines see under one path. The
-    process that calls this computes nothing.
+    Checkpoint, pictures and target must lie where all machines see them under one path: in shared
+    folders or, but for the checkpoint, in an object store. The process that calls this computes
+    nothing, and holds the paths of all pictures.
 
     Args:
         address: of the cluster; "auto" for the one that this machine belongs to; LOCAL for this
@@ -69,14 +79,18 @@ def extract_on_ray(
         raise UserError("--ray takes pictures and no --boxes: frames are read one after the other")
     ray = _started(address)
     try:
-        about = ray.get(ray.remote(_about).remote(checkpoint.absolute(), features))
-        parts = prepare(target.absolute(), about, overwrite)
+        checkpoint = checkpoint.absolute()
+        about = ray.get(ray.remote(_about).remote(checkpoint, features))
+        parts = prepare(target, about, overwrite)
         summary = Summary(str(target))
         with progress(title="extracting", unit="picture", total=pictures.count()) as bar:
             missing = [*missing_pieces(parts, pictures, summary, strict, bar.update)]
             start = time.monotonic()
-            fields = checkpoint.absolute(), target.absolute(), about, batch_size, threads
-            for errors in _errors(ray, missing, fields, workers):
+            worker = {
+                "fn_constructor_args": (os.getcwd(), checkpoint, target, about),
+                "fn_constructor_kwargs": {"batch_size": batch_size, "threads": threads},
+            }
+            for errors in _errors(ray, missing, worker, workers):
                 summary.count(errors)
                 bar.update(len(errors))
             summary.seconds = time.monotonic() - start
@@ -113,14 +127,14 @@ def _about(checkpoint: Path, features: list[str] | None) -> About:
 
 
 def _errors(
-    ray: Any, missing: list[Piece], fields: tuple[Any, ...], workers: int | None
-) -> Iterator[Any]:
+    ray: Any, missing: list[Piece], worker: dict[str, Any], workers: int | None
+) -> Iterator[np.ndarray]:
     """Yields the errors [n] of each piece when it is written."""
     if not missing:
         return
     pieces = [{"piece": pickle.dumps(piece)} for piece in missing]
     rows = ray.data.from_items(pieces, override_num_blocks=len(pieces))
-    done = rows.map(Worker, fn_constructor_args=fields, **_pool(ray, workers, len(pieces)))
+    done = rows.map(Worker, **worker, **_pool(ray, workers, len(pieces)))
     for row in done.iter_rows():
         yield row["errors"]
 

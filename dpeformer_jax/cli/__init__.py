@@ -1,0 +1,1 @@
+"""The command `dpeformer`: a file for each of its commands, over functions of other rooms."""

@@ -1,0 +1,107 @@
+"""Enrols people in an index, a gallery on disk or in an object store that is searched.
+
+  dpeformer index add people.index FOLDER --folders --checkpoint runs/mine
+  dpeformer index add people.index table.csv --checkpoint runs/mine
+  dpeformer index add people.index features.npz
+  dpeformer index add s3://bucket/people.index FOLDER --camera north --checkpoint runs/mine
+  dpeformer index info people.index
+  dpeformer index build people.index --kind ivf
+
+An index belongs to the network that made it and refuses features of others. A picture that it
+holds already, by its path, is passed over: after an interruption the same command goes on.
+Needs the extra gallery: pip install 'dpeformer_jax[gallery]'
+"""
+
+import argparse
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+from dpeformer_jax.base.errors import UserError, some
+from dpeformer_jax.cli import arguments
+
+HELP = "enrols people in a gallery that can be searched"
+FEATURE_FILES = (".npz", ".parquet")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the subcommands and their options."""
+    commands = parser.add_subparsers(dest="action", metavar="add|info|build", required=True)
+    add = commands.add_parser("add", help="enrol pictures, or files of features")
+    _add_index(add)
+    arguments.add_sources(add)
+    arguments.add_network(add, required=False)
+    arguments.add_labels(add)
+    info = commands.add_parser("info", help="what an index holds")
+    _add_index(info)
+    build = commands.add_parser("build", help="make searches faster, and tell what they miss")
+    _add_index(build)
+    build.add_argument("--kind", choices=("ivf", "hnsw"), default="ivf", help="(ivf)")
+    for command in (add, info, build):
+        arguments.add_json(command)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Runs the command; returns its exit code."""
+    return {"add": _add, "info": _info, "build": _build}[given.action](given)
+
+
+def _add_index(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("index", metavar="INDEX", help="folder, or s3://..., gs://...")
+
+
+def _add(given: argparse.Namespace) -> int:
+    from dpeformer_jax.serving.enrolment import enrol_file, enrol_pictures
+
+    files = [source for source in given.sources if Path(source).suffix in FEATURE_FILES]
+    if files:
+        _refuse_mixed(given, files)
+        done = [enrol_file(given.index, file) for file in files]
+    elif given.checkpoint is None:
+        raise UserError("pictures need --checkpoint=PATH; files of features (*.npz) do not")
+    else:
+        pictures, extractor = arguments.pictures_of(given), arguments.load_extractor(given)
+        done = [enrol_pictures(given.index, extractor, pictures)]
+    told = _sum([dataclasses.asdict(of) for of in done])
+    text = f"{given.index}: {told['new']} enrolled"
+    if told["known"]:
+        text += f", {told['known']} were there already"
+    if told["unreadable"]:
+        text += f", {told['unreadable']} could not be read: {some(told['errors'])}"
+    arguments.show(given, told, text)
+    return 0
+
+
+def _refuse_mixed(given: argparse.Namespace, files: list[Path]) -> None:
+    if len(files) < len(given.sources):
+        raise UserError("pictures and files of features cannot be enrolled in one command")
+    if given.boxes or given.identity or given.camera or given.time or given.folders or given.names:
+        raise UserError(
+            f"{files[0]} tells identity, camera and time itself; leave the options for them out"
+        )
+
+
+def _sum(done: list[dict[str, Any]]) -> dict[str, Any]:
+    first, *others = done
+    return {name: sum((of[name] for of in others), first[name]) for name in first}
+
+
+def _info(given: argparse.Namespace) -> int:
+    from dpeformer_jax.retrieval.gallery import Gallery
+
+    told = Gallery.open(given.index).info()
+    width = max(map(len, told))
+    arguments.show(given, told, "\n".join(f"{n:{width}}  {value}" for n, value in told.items()))
+    return 0
+
+
+def _build(given: argparse.Namespace) -> int:
+    from dpeformer_jax.retrieval.gallery import Gallery
+
+    told = Gallery.open(given.index).build_index(given.kind)
+    text = (
+        f"{given.index} has an approximate index ({given.kind}), which finds "
+        f"{100 * told['recall']:.1f} % of the 10 nearest; search with --approximate"
+    )
+    arguments.show(given, told, text)
+    return 0

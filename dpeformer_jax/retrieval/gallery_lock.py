@@ -1,0 +1,42 @@
+"""One writer at a time for a gallery in a folder."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from dpeformer_jax.base.errors import UserError
+
+try:
+    from filelock import FileLock, Timeout
+except ModuleNotFoundError as error:
+    raise UserError("a gallery needs filelock: pip install 'dpeformer_jax[gallery]'") from error
+
+NAME = ".writer.lock"
+
+
+class WriterLock:
+    """A lock in the folder, which the system frees when its process ends, however it ends.
+
+    In an object store there is no such lock: there each change is one atomic commit of LanceDB.
+    """
+
+    def __init__(self, where: str, local: bool):
+        self._where = where
+        self._lock = FileLock(Path(where) / NAME, timeout=0) if local else None
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Holds the lock; may be nested. Raises UserError where another process holds it."""
+        if self._lock is None:
+            yield
+            return
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise UserError(
+                f"another process writes to {self._where}; wait until it has ended"
+            ) from error
+        try:
+            yield
+        finally:
+            self._lock.release()

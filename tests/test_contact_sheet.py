@@ -1,0 +1,35 @@
+"""The picture of what a search found."""
+
+import pytest
+from PIL import Image
+
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.pictures.contact_sheet import MOST, TILE, Row, Tile, draw_sheet, write_sheet
+
+
+@pytest.fixture
+def rows(tmp_path, write_image):
+    paths = [str(write_image(tmp_path / f"a picture with a long name {i}.jpg")) for i in range(4)]
+    tiles = [Tile(path, ("0.123", "anna camera 3", path)) for path in paths]
+    gone = Tile(str(tmp_path / "gone.jpg"), ("0.5",))
+    return [Row(tiles[0], [*tiles[1:], gone], ""), Row(gone, [], "nobody")]
+
+
+def test_a_sheet_shows_each_query_beside_its_answers(rows, tmp_path):
+    write_sheet(tmp_path / "sheet.png", rows)
+    sheet = Image.open(tmp_path / "sheet.png")
+    assert sheet.width > 5 * TILE[0] and sheet.height > 2 * TILE[1]
+    (one,) = (draw_sheet(rows[:1]),)
+    assert one.height * 2 == sheet.height
+    query = Image.open(rows[0].query.path).convert("RGB")
+    shown = one.crop((12, 12, 12 + TILE[0], 12 + TILE[1])).resize(query.size, Image.Resampling.BOX)
+    difference = [abs(a - b) for a, b in zip(shown.tobytes(), query.tobytes(), strict=True)]
+    assert sum(difference) / len(difference) < 20  # it is the query, enlarged and shrunk again
+
+
+def test_sheets_that_cannot_be_are_refused(rows, tmp_path):
+    with pytest.raises(UserError, match=r"must be named \*.jpg"):
+        write_sheet(tmp_path / "sheet.txt", rows)
+    with pytest.raises(UserError, match="holds 200 queries, and there are 201"):
+        write_sheet(tmp_path / "sheet.jpg", rows[:1] * (MOST + 1))
+    assert not list(tmp_path.glob("sheet*"))
