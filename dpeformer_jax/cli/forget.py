@@ -34,9 +34,10 @@ def run(given: argparse.Namespace) -> int:
     from dpeformer_jax.retrieval.gallery import Gallery
 
     gallery = Gallery.open(given.index)
+    finished = gallery.unfinished
     if given.finish:
         gallery.finish_forgetting()
-        arguments.show(given, {"finished": True}, f"{given.index}: nothing is left to remove")
+        arguments.show(given, {"finished": finished}, f"{given.index}: nothing is left to remove")
         return 0
     if given.identity == "":
         raise UserError("--identity needs a name; pictures without one are removed by --path")
@@ -44,5 +45,9 @@ def run(given: argparse.Namespace) -> int:
     if given.path is not None:
         paths = sorted({*given.path, *map(os.path.abspath, given.path)})
     removed = gallery.forget(identity=given.identity, paths=paths)
-    arguments.show(given, {"removed": removed}, f"{given.index}: {removed} pictures removed")
-    return 0 if removed else 1
+    told = {"removed": removed, "finished": finished}
+    text = f"{given.index}: pictures removed: {removed}"
+    if finished:
+        text += "; an earlier removal, which was interrupted, is finished too"
+    arguments.show(given, told, text)
+    return 0 if removed or finished else 1

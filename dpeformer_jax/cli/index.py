@@ -98,7 +98,7 @@ def _info(given: argparse.Namespace) -> int:
 def _build(given: argparse.Namespace) -> int:
     from dpeformer_jax.retrieval.gallery import Gallery
 
-    told = Gallery.open(given.index).build_index(given.kind)
+    told = Gallery.open(given.index).build_index(given.kind)._asdict()
     text = (
         f"{given.index} has an approximate index ({given.kind}), which finds "
         f"{100 * told['recall']:.1f} % of the 10 nearest; search with --approximate"

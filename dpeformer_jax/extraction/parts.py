@@ -25,12 +25,15 @@ class Parts:
         """Takes up the folder, or makes it.
 
         Raises:
-            UserError: it holds pieces of another network or of other features.
+            UserError: it holds pieces of another network or of other features, or cannot be made.
         """
         self._target, self._about, self._form = target, about, form_of(target)
         self._folder = target.with_name(f"{target.name}.parts")
         settings = self._folder / SETTINGS
-        self._folder.mkdir(parents=True, exist_ok=True)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"{target} cannot be written: {error}") from error
         if settings.exists() and settings.read_text() != about.to_json():
             raise UserError(
                 f"{self._folder} holds an unfinished extraction by another network or of other "

@@ -9,6 +9,7 @@ import jax
 
 from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
 from dpeformer_jax.checkpoint.weights import CONVERSION, Weights, load_weights, workdir_of
+from dpeformer_jax.features import CONCAT, joined_by_concat
 from dpeformer_jax.model.families import outputs_of
 from dpeformer_jax.retrieval.calibration import read_calibration
 
@@ -51,7 +52,9 @@ def describe(checkpoint: Path) -> dict[str, Any]:
 def _widths(weights: Weights) -> dict[str, int] | None:
     if weights.spec is None:
         return None
-    return {name: x.shape[1] for name, x in outputs_of(weights.spec).features.items()}
+    widths = {name: x.shape[1] for name, x in outputs_of(weights.spec).features.items()}
+    joined = sum(widths[name] for name in joined_by_concat(widths))
+    return widths | ({CONCAT: joined} if joined else {})
 
 
 def _read(path: Path) -> Any:

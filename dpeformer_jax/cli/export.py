@@ -1,0 +1,8 @@
+"""Placeholder."""
+
+HELP = "x"
+
+
+def add_arguments(parser): ...
+def run(given):
+    return 0
