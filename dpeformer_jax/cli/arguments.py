@@ -61,8 +61,8 @@ def add_labels(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_network(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Adds the checkpoint and how it is run."""
+def add_checkpoint(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Adds the checkpoint."""
     parser.add_argument(
         "--checkpoint",
         required=required,
@@ -70,6 +70,11 @@ def add_network(parser: argparse.ArgumentParser, required: bool = True) -> None:
         metavar="PATH",
         help="workdir of a training, a checkpoint in it, or what convert_weights.py wrote",
     )
+
+
+def add_network(parser: argparse.ArgumentParser, required: bool = True) -> None:
+    """Adds the checkpoint and how it is run."""
+    add_checkpoint(parser, required)
     parser.add_argument(
         "--batch-size", type=positive, default=32, metavar="N", help="pictures at once (32)"
     )

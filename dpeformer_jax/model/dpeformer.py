@@ -64,7 +64,7 @@ class DPEFormer(Network):
         stripes = self.holistic_norm(pool_stripes(patches, spec.parts), train)
         parts = self.part_norm(parts, train)
         features = {"holistic": stripes, "parts": parts}
-        features = {name: x.reshape(len(x), -1) for name, x in features.items()}
+        features = {name: x.reshape(x.shape[0], -1) for name, x in features.items()}
         logits = {
             "holistic": self.holistic_classifier(features["holistic"]),
             "parts": self.blended_classifier(features["parts"]),

@@ -99,11 +99,19 @@ def pooling_weights(
     """
     count = jnp.asarray(count)[..., None]
     bins = jnp.arange(parts if rows is None else rows)
-    first = bins * count // parts
-    end = -(-(bins + 1) * count // parts)
+    first = _quotient(bins * count, parts)
+    end = _quotient((bins + 1) * count + parts - 1, parts)
     position = position[..., None, :]
     inside = (first[..., None] <= position) & (position < end[..., None])
     return inside * (bins < parts)[:, None] / (end - first)[..., None]
+
+
+def _quotient(x: jax.Array, divisor: jax.Array | int) -> jax.Array:
+    """Divides whole numbers that are not negative, rounding down.
+
+    `//` takes a remainder too, which jax2onnx cannot convert for a batch of any size.
+    """
+    return jax.lax.div(x, jnp.broadcast_to(jnp.asarray(divisor, x.dtype), x.shape))
 
 
 def pool_stripes(patches: jax.Array, parts: int) -> jax.Array:

@@ -68,7 +68,7 @@ class TransReID(Network):
         if keys is not None:
             group_keys = jnp.concatenate([fold_each(keys, i) for i in range(LOCAL)])
         local = self.jigsaw_last(groups.reshape(-1, *size), group_keys)[:, 0]
-        local = local.reshape(LOCAL, len(images), -1).swapaxes(0, 1)
+        local = local.reshape(LOCAL, images.shape[0], -1).swapaxes(0, 1)
         found = self.last(tokens, keys)[:, 0], local
         return tuple(x.astype(jnp.float32) for x in found)
 
@@ -82,4 +82,4 @@ class TransReID(Network):
 
 
 def _joined(token: jax.Array, local: jax.Array) -> jax.Array:
-    return jnp.concatenate([token, local.reshape(len(local), -1) / LOCAL], axis=1)
+    return jnp.concatenate([token, local.reshape(local.shape[0], -1) / LOCAL], axis=1)

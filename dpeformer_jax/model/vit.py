@@ -147,12 +147,12 @@ class VisionTransformer(nn.Module):
         conv = partial(nn.Conv, padding="VALID", dtype=self.dtype, kernel_init=TORCH_UNIFORM)
         fields = {"use_bias": self.variant.patch_bias, "name": "patch_embed"}
         patches = conv(width, (patch, patch), self.stride, **fields)(images)
-        patches = patches.reshape(len(images), -1, width)
+        patches = patches.reshape(images.shape[0], -1, width)
         tokens = self.param("cls_token", TRUNCATED_NORMAL, (1, 1, width))
         if special > 1:
             others = self.param("part_tokens", TRUNCATED_NORMAL, (1, special - 1, width))
             tokens = jnp.concatenate([tokens, others], axis=1)
-        tokens = jnp.broadcast_to(tokens, (len(images), special, width))
+        tokens = jnp.broadcast_to(tokens, (images.shape[0], special, width))
         x = jnp.concatenate([tokens, patches], axis=1)
         x = x + self.param("pos_embed", TRUNCATED_NORMAL, (1, x.shape[1], width))
         if not self.sie_rows:

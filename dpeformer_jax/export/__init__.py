@@ -1,0 +1,1 @@
+"""Networks that run without this package: StableHLO and ONNX."""
