@@ -22,6 +22,7 @@ import numpy as np
 
 from dpeformer_jax.features import unit_length
 from dpeformer_jax.retrieval.gallery import Gallery
+from dpeformer_jax.retrieval.gallery_index import KINDS
 
 BATCH, EACH, QUERIES, TOP = 16_384, 16, 100, 10
 SPREAD = 0.7  # of a person's pictures, relative to the distance between people
@@ -112,7 +113,7 @@ def told(name: str, **values: Any) -> None:
     print(json.dumps({"gallery": name, **rounded}), flush=True)
 
 
-def measure(rows: int, width: int, folder: Path) -> None:
+def measure(rows: int, width: int, kinds: list[str], folder: Path) -> None:
     """Prints a line for each figure."""
     gallery = Gallery.create(folder, network="0" * 64, feature="concat", width=width)
     told("build", rows=rows, width=width, s=enrol(gallery, rows), mb=size_of(folder), peak=peak())
@@ -121,7 +122,7 @@ def measure(rows: int, width: int, folder: Path) -> None:
         + 0.3 / width**0.5 * np.random.default_rng(2).standard_normal((QUERIES, width), np.float32)
     )
     told("exact", queries=QUERIES, **searches(gallery, queries, False), peak=peak())
-    for kind in ("ivf", "hnsw"):
+    for kind in kinds:
         index, seconds = timed(gallery.build_index, kind)
         told(f"build {kind}", s=seconds, **index._asdict(), peak=peak())
         told(f"search {kind}", queries=QUERIES, **searches(gallery, queries, True))
@@ -135,12 +136,13 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--width", type=int, default=768)
+    parser.add_argument("--kinds", nargs="*", choices=KINDS, default=["ivf"], help="of indexes")
     parser.add_argument("--folder", type=Path, help="where there is room (a temporary folder)")
     options = parser.parse_args()
     with TemporaryDirectory(dir=options.folder) as name:
         if shutil.disk_usage(name).free < 16 * options.rows * options.width:
             sys.exit(f"{name} has too little room: give --folder")
-        measure(options.rows, options.width, Path(name) / "people.index")
+        measure(options.rows, options.width, options.kinds, Path(name) / "people.index")
 
 
 if __name__ == "__main__":

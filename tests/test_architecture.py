@@ -49,6 +49,8 @@ SERVING_FILES = (
 BASE_INSTALL = {"flax", "jax", "numpy", "orbax", "PIL", "tqdm"}
 # What an extra brings, and the files that say so where it is missing.
 EXTRAS = {
+    "export/onnx_file.py": {"jax2onnx", "onnxruntime"},
+    "export/stablehlo.py": {"flatbuffers"},
     "extraction/object_store.py": {"pyarrow"},
     "extraction/parquet_file.py": {"pyarrow"},
     "extraction/ray_pool.py": {"ray"},

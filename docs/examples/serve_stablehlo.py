@@ -1,6 +1,7 @@
 """Compares pictures by an exported network: python serve_stablehlo.py FOLDER a.jpg b.jpg ...
 
-FOLDER is what `dpeformer export --format stablehlo` wrote. This needs jax, flatbuffers, numpy and Pillow.
+FOLDER is what `dpeformer export --format stablehlo` wrote. This needs jax, flatbuffers, numpy and
+Pillow.
 """
 
 import json
