@@ -48,4 +48,5 @@ def runner(folder: Path) -> Run:
     exported = jax.export.deserialize(bytearray((folder / NETWORK).read_bytes()))
     with np.load(folder / WEIGHTS) as archive:
         weights = dict(archive)
-    return lambda *inputs: jax.device_get(exported.call(weights, *inputs))
+    call = jax.jit(exported.call)
+    return lambda *inputs: jax.device_get(call(weights, *inputs))
