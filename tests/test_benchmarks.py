@@ -160,6 +160,16 @@ def test_all_benchmarks_run(tmp_path):
     assert not list(tmp_path.glob("*.partial"))
 
 
+@pytest.mark.slow
+def test_a_gallery_is_measured():
+    sizes = ("--rows", "2000", "--width", "16", "--kinds", "ivf", "hnsw")
+    command = [sys.executable, "-m", "benchmarks.gallery", *sizes]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = {line.pop("gallery"): line for line in map(json.loads, ended.stdout.splitlines())}
+    assert list(lines)[:2] == ["build", "exact"] and lines["build ivf"]["recall"] > 0.9
+    assert all(of["s"] > 0 for name, of in lines.items() if "s" in of), lines
+
+
 def test_a_line_takes_the_place_of_the_one_before_it(tmp_path):
     keep(tmp_path, [line(), line(benchmark="dpsm")])
     keep(tmp_path, [line(value=2.0)])

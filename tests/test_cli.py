@@ -252,7 +252,7 @@ MISTAKES = {
     "pictures without a network": ("index add {tmp}/i {people}", "pictures need --checkpoint"),
     "a file that says no network": ("index add {tmp}/i {array}", "is no file of features"),
     "a damaged file": ("index add {tmp}/i {damaged}", "damaged or no file of features"),
-    "pictures and features": ("index add {tmp}/i {features} {a}", "cannot be enrolled in one"),
+    "pictures and features": ("index add {tmp}/i {features} {a}", "not both at once"),
     "labels of a file": (
         "index add {tmp}/i {features} --identity anna",
         "tells identity, camera and time itself",

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.places import is_url
+from dpeformer_jax.extraction.feature_file import SUFFIXES
 
 
 def path(text: str) -> Path:
@@ -15,7 +17,7 @@ def path(text: str) -> Path:
 
 def location(text: str) -> Path | str:
     """Reads a path, or a URL of an object store such as s3://bucket/folder."""
-    return text if "://" in text else path(text)
+    return text if is_url(text) else path(text)
 
 
 def add_sources(parser: argparse.ArgumentParser) -> None:
@@ -118,6 +120,25 @@ def load_extractor(given: argparse.Namespace) -> Any:
 
     keep_compiled()
     return Extractor.load(given.checkpoint, batch_size=given.batch_size, threads=given.threads)
+
+
+def feature_files(given: argparse.Namespace) -> list[Path]:
+    """Returns the files of features that the command line names; none where it names pictures.
+
+    Raises:
+        UserError: it names both, or what is known of pictures, which the files tell themselves.
+    """
+    files = [Path(source) for source in given.sources if Path(source).suffix in SUFFIXES]
+    if files and len(files) < len(given.sources):
+        raise UserError("give pictures or files of features (*.npz, *.parquet), not both at once")
+    told = given.boxes, given.identity, given.camera, given.time, given.folders, given.names
+    if files and any(told):
+        raise UserError(
+            f"{files[0]} tells identity, camera and time itself; leave the options for them out"
+        )
+    if not files and given.checkpoint is None:
+        raise UserError("pictures need --checkpoint=PATH; files of features (*.npz) do not")
+    return files
 
 
 def pictures_of(given: argparse.Namespace) -> Any:

@@ -14,14 +14,12 @@ Needs the extra gallery: pip install 'dpeformer_jax[gallery]'
 
 import argparse
 import dataclasses
-from pathlib import Path
 from typing import Any
 
-from dpeformer_jax.base.errors import UserError, some
+from dpeformer_jax.base.errors import some
 from dpeformer_jax.cli import arguments
 
 HELP = "enrols people in a gallery that can be searched"
-FEATURE_FILES = (".npz", ".parquet")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,12 +51,8 @@ def _add_index(parser: argparse.ArgumentParser) -> None:
 def _add(given: argparse.Namespace) -> int:
     from dpeformer_jax.serving.enrolment import enrol_file, enrol_pictures
 
-    files = [source for source in given.sources if Path(source).suffix in FEATURE_FILES]
-    if files:
-        _refuse_mixed(given, files)
+    if files := arguments.feature_files(given):
         done = [enrol_file(given.index, file) for file in files]
-    elif given.checkpoint is None:
-        raise UserError("pictures need --checkpoint=PATH; files of features (*.npz) do not")
     else:
         pictures, extractor = arguments.pictures_of(given), arguments.load_extractor(given)
         done = [enrol_pictures(given.index, extractor, pictures)]
@@ -70,15 +64,6 @@ def _add(given: argparse.Namespace) -> int:
         text += f", {told['unreadable']} could not be read: {some(told['errors'])}"
     arguments.show(given, told, text)
     return 0
-
-
-def _refuse_mixed(given: argparse.Namespace, files: list[Path]) -> None:
-    if len(files) < len(given.sources):
-        raise UserError("pictures and files of features cannot be enrolled in one command")
-    if given.boxes or given.identity or given.camera or given.time or given.folders or given.names:
-        raise UserError(
-            f"{files[0]} tells identity, camera and time itself; leave the options for them out"
-        )
 
 
 def _sum(done: list[dict[str, Any]]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.cli import arguments
-from dpeformer_jax.cli.index import FEATURE_FILES
 from dpeformer_jax.pictures.contact_sheet import MOST, Row, Tile, check_sheet, write_sheet
 
 if TYPE_CHECKING:
@@ -73,6 +72,7 @@ def run(given: argparse.Namespace) -> int:
 
     if given.sheet is not None:
         check_sheet(given.sheet)
+    files = arguments.feature_files(given)
     if given.checkpoint is None and given.far is not None:
         raise UserError(f"--far={given.far:g} needs --checkpoint=PATH, which holds the thresholds")
     extractor = None if given.checkpoint is None else arguments.load_extractor(given)
@@ -82,7 +82,7 @@ def run(given: argparse.Namespace) -> int:
     _warn(judge)
     answers = search(
         gallery,
-        _queries(given, extractor, gallery),
+        _queries(given, files, extractor, gallery),
         top=given.top,
         where=_filter(given),
         other_cameras=given.other_cameras,
@@ -109,19 +109,15 @@ def _shown(given: argparse.Namespace, answers: Iterator["Answer"], judge: "Judge
     return 0 if found else 1
 
 
-def _queries(given: argparse.Namespace, extractor: Any, gallery: "Gallery") -> Iterator[Any]:
+def _queries(
+    given: argparse.Namespace, files: list[Path], extractor: Any, gallery: "Gallery"
+) -> Iterator[Any]:
     from dpeformer_jax.extraction.pieces import rows_of_file, rows_of_pictures
 
-    files = [source for source in given.sources if Path(source).suffix in FEATURE_FILES]
-    if files and len(files) < len(given.sources):
-        raise UserError("pictures and files of features cannot be searched for in one command")
     for file in files:
         yield from rows_of_file(file, gallery.network, gallery.feature)
-    if files:
-        return
-    if extractor is None:
-        raise UserError("pictures need --checkpoint=PATH; files of features (*.npz) do not")
-    yield from rows_of_pictures(extractor, arguments.pictures_of(given), "searching")
+    if not files:
+        yield from rows_of_pictures(extractor, arguments.pictures_of(given), "searching")
 
 
 def _filter(given: argparse.Namespace) -> "Filter":

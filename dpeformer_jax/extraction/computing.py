@@ -101,8 +101,9 @@ class _Collected:
         end = self._filled + taken
         for name, values in batch.items():
             form = (self._count, *values.shape[1:])
-            array = self._arrays.setdefault(name, np.empty(form, values.dtype))
-            array[self._filled : end] = values[start : start + taken]
+            if name not in self._arrays:
+                self._arrays[name] = np.empty(form, values.dtype)
+            self._arrays[name][self._filled : end] = values[start : start + taken]
         self._errors |= {
             self._filled + row - start: message
             for row, message in batch.errors.items()

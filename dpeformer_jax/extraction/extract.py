@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dpeformer_jax.base.errors import UserError, some
+from dpeformer_jax.base.places import is_url
 from dpeformer_jax.base.progress import progress
 from dpeformer_jax.extraction.computing import Pictures, Piece, computed, pieces_of
 from dpeformer_jax.extraction.feature_file import form_of
-from dpeformer_jax.extraction.object_store import is_url
 from dpeformer_jax.extraction.parts import Parts
 from dpeformer_jax.extraction.rows import About, rows_of
 from dpeformer_jax.extractor import Extractor

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.pictures import Source
-from dpeformer_jax.extraction.object_store import is_url, read_picture
+from dpeformer_jax.base.places import is_url
+from dpeformer_jax.extraction.object_store import read_picture
 from dpeformer_jax.loading import Named
 
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.image_files import SUFFIXES, is_image
+from dpeformer_jax.base.places import is_url
 from dpeformer_jax.base.tables import read_lines, read_table
 from dpeformer_jax.extraction.items import Item, seconds_of
-from dpeformer_jax.extraction.object_store import is_url, pictures_below
+from dpeformer_jax.extraction.object_store import pictures_below
 
 LISTS, TABLES = (".txt", ".lst"), (".csv",)
 GROUPS = {"identity", "camera", "time"}

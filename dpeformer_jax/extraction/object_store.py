@@ -6,17 +6,12 @@ GOOGLE_APPLICATION_CREDENTIALS.
 """
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.image_files import is_image
 from dpeformer_jax.base.pictures import PictureError
-
-
-def is_url(where: str | Path) -> bool:
-    """Tells a place in an object store from one on disk."""
-    return "://" in str(where)
 
 
 def located(url: str) -> tuple[Any, str]:

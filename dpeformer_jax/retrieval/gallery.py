@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.places import is_url
 from dpeformer_jax.retrieval import gallery_erasure, gallery_index
 from dpeformer_jax.retrieval.gallery_filter import Filter, listed
 from dpeformer_jax.retrieval.gallery_index import Approximate
@@ -23,7 +24,6 @@ from dpeformer_jax.retrieval.gallery_table import (
     connect,
     exists,
     explained,
-    is_url,
 )
 
 QUERIES = 256  # that are searched for at once

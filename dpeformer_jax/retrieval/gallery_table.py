@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.places import is_url
 
 try:
     import lancedb
@@ -65,11 +66,6 @@ class About:
                 "dpeformer_jax, or enrol into another index"
             )
         return cls(**told)
-
-
-def is_url(where: str) -> bool:
-    """Tells a place in an object store from a folder."""
-    return "://" in where
 
 
 def exists(where: str) -> bool:
