@@ -7,7 +7,9 @@ in batches of 16,384. Times are seconds; memory is the highest of the process, i
 """
 
 import argparse
+import contextlib
 import json
+import os
 import resource
 import shutil
 import sys
@@ -92,13 +94,12 @@ def largest_while(folder: Path, run: Callable[[], Any]) -> tuple[float, float]:
 
 
 def size_of(folder: Path) -> float:
-    """Returns the size of all files in a folder, in MB."""
+    """Returns the size of all files in a folder, in MB; files may vanish meanwhile."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size if path.is_file() else 0
-        except FileNotFoundError:  # removed meanwhile
-            continue
+    for root, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(FileNotFoundError):
+                total += os.path.getsize(os.path.join(root, name))
     return total / 1e6
 
 
