@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.places import is_url
 from dpeformer_jax.retrieval import gallery_erasure, gallery_index
+from dpeformer_jax.retrieval.gallery_engine import pa
 from dpeformer_jax.retrieval.gallery_filter import Filter, listed
 from dpeformer_jax.retrieval.gallery_index import Approximate
 from dpeformer_jax.retrieval.gallery_lock import WriterLock

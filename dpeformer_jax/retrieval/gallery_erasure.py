@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
+from dpeformer_jax.retrieval.gallery_engine import pa
 
 MARK = "unfinished_removal"
 LEFT_BEHIND = ".tmp*"  # what a killed process was writing; LanceDB never removes it

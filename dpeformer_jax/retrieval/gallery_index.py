@@ -4,10 +4,9 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
-import pyarrow as pa
-from lancedb.index import HnswFlat, IvfFlat
 
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.retrieval.gallery_engine import lancedb, pa
 
 TABLE = "approximate_index"  # holds Approximate, beside the gallery
 KINDS = ("ivf", "hnsw")
@@ -46,7 +45,7 @@ def build(database: Any, table: Any, kind: str) -> Approximate:
         )
     drop(database, table)
     partitions = max(1, round(math.sqrt(rows)) if kind == "ivf" else rows // 100_000)
-    config = {"ivf": IvfFlat, "hnsw": HnswFlat}[kind]
+    config = {"ivf": lancedb.index.IvfFlat, "hnsw": lancedb.index.HnswFlat}[kind]
     table.create_index("vector", config=config(distance_type="l2", num_partitions=partitions))
     found = _measured(table, kind, partitions)
     database.create_table(TABLE, pa.Table.from_pylist([found._asdict()]))

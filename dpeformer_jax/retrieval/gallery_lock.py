@@ -5,11 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dpeformer_jax.base.errors import UserError
-
-try:
-    from filelock import FileLock, Timeout
-except ModuleNotFoundError as error:
-    raise UserError("a gallery needs filelock: pip install 'dpeformer_jax[gallery]'") from error
+from dpeformer_jax.retrieval.gallery_engine import filelock
 
 NAME = ".writer.lock"
 
@@ -22,7 +18,7 @@ class WriterLock:
 
     def __init__(self, where: str, local: bool):
         self._where = where
-        self._lock = FileLock(Path(where) / NAME, timeout=0) if local else None
+        self._lock = filelock.FileLock(Path(where) / NAME, timeout=0) if local else None
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
@@ -32,7 +28,7 @@ class WriterLock:
             return
         try:
             self._lock.acquire()
-        except Timeout as error:
+        except filelock.Timeout as error:
             raise UserError(
                 f"another process writes to {self._where}; wait until it has ended"
             ) from error

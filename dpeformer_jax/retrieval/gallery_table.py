@@ -11,14 +11,7 @@ from typing import Any
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.places import is_url
-
-try:
-    import lancedb
-    import pyarrow as pa
-except ModuleNotFoundError as error:
-    raise UserError(
-        f"a gallery needs {error.name}: pip install 'dpeformer_jax[gallery]'"
-    ) from error
+from dpeformer_jax.retrieval.gallery_engine import lancedb, pa
 
 PEOPLE = "people"  # the table
 ABOUT = b"dpeformer_jax"  # the key of About in its schema's metadata
