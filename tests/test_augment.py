@@ -4,6 +4,7 @@ from functools import partial
 
 import jax
 import numpy as np
+import pytest
 
 from dpeformer_jax.training.augment import color_jitter, flip_and_shift, one_view, two_views
 
@@ -67,6 +68,7 @@ def test_views_are_a_function_of_the_key():
     assert np.abs(first[0] - first[1]).max() > 0
 
 
+@pytest.mark.slow
 def test_one_view_is_a_shifted_crop_of_which_a_share_loses_a_rectangle():
     view = jax.jit(jax.vmap(partial(one_view, image=IMAGE, padding=3, jitter=0.0, erasing=0.5)))(
         keys(400)

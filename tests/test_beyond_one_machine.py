@@ -12,6 +12,7 @@ from object_stores import BUCKET, s3_server
 from toy import toy_weights
 
 from dpeformer_jax import Extractor
+from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.checkpoint.weights import save_weights
 from dpeformer_jax.extraction.extract import extract
 from dpeformer_jax.extraction.listing import Listing
@@ -90,6 +91,8 @@ def test_a_store_gives_pictures_and_takes_features_which_ray_completes(checkpoin
 
     check()
     store.delete_object(Bucket=BUCKET, Key="features/0000001.parquet")
+    with pytest.raises(UserError, match="holds something else than features"):
+        extract(extractor, Listing([url]), url, overwrite=True)
     words = url, "--checkpoint", checkpoint, "--to", target, "--ray", "local", "--workers", 2
     result = run(*words)
     assert result.returncode == 0 and "1024 computed" in result.stdout, result.stderr

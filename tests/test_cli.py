@@ -298,6 +298,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
+@pytest.mark.slow
 def test_a_mistake_is_one_sentence_and_code_2(
     mistake, dpeformer, network, calibrated, people, tmp_path, monkeypatch, request
 ):

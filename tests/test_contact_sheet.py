@@ -33,3 +33,5 @@ def test_sheets_that_cannot_be_are_refused(rows, tmp_path):
     with pytest.raises(UserError, match="holds 200 queries, and there are 201"):
         write_sheet(tmp_path / "sheet.jpg", rows[:1] * (MOST + 1))
     assert not list(tmp_path.glob("sheet*"))
+    with pytest.raises(UserError, match="exists already"):
+        write_sheet(tmp_path / "a picture with a long name 0.jpg", rows)

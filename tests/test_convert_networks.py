@@ -66,6 +66,7 @@ def file_of(name, save):
 
 
 @every_network
+@pytest.mark.slow
 def test_it_is_recognised_runs_and_goes_back_exactly(torch, save, convert, tmp_path, name):
     spec = SPECS[name]
     kind, state, source = file_of(name, save)

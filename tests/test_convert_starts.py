@@ -57,6 +57,7 @@ def encoded(network, torch, images):
         return network.encode_image(torch.from_numpy(images.transpose(0, 3, 1, 2))).numpy()
 
 
+@pytest.mark.slow
 def test_openais_archive_gives_clips_embeddings(torch, archive, convert, tmp_path):
     source, network = archive
     told = convert(source, tmp_path / "ours", "--verify")

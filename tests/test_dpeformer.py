@@ -69,6 +69,7 @@ def test_the_first_patch_can_stand_for_the_whole():
     assert np.abs(logits[0] - logits[1]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_every_parameter_receives_a_gradient():
     model = small_model(sie_rows=3)
     variables = variables_of(model)
@@ -187,6 +188,7 @@ SWITCHES = {
 
 
 @pytest.mark.parametrize("field", [*SWITCHES, "stripes"])
+@pytest.mark.slow
 def test_a_switch_changes_the_parts_and_leaves_the_rest(field):
     changes = {"bands": "stripes"} if field == "stripes" else {field: SWITCHES[field]}
     model, usual = small_model(size=(128, 64), **changes), small_model(size=(128, 64))

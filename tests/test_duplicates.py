@@ -56,6 +56,7 @@ def test_dropped_ones_leave_no_trace():
         (3, True, {"drop_duplicates": True}, False),
     ],
 )
+@pytest.mark.slow
 def test_a_warning_where_they_change_scores(caplog, count, other_camera, scoring, warned):
     report = scored(toy_spec(), [with_copies(count, other_camera)], **scoring)
     assert report["datasets"]["toy"]["duplicates"] == count

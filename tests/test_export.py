@@ -167,7 +167,7 @@ def test_the_examples_serve_an_artefact(networks, tmp_path, write_image, form):
     result = subprocess.run(line, capture_output=True, text=True, check=True, cwd=tmp_path)
     one, other = extractor(paths)["concat"]
     words = f"{paths[0]} {paths[1]}: distance {((one - other) ** 2).sum():.4f}"
-    assert f"{words}, the same person at a FAR of 0.01" in result.stdout
+    assert f"{words}, the same person at a false-accept rate of 0.01" in result.stdout
     kept = extractor(paths)["selected"].sum(axis=1)
     assert f"{paths[0]}: {kept[0]} of 32 patches kept" in result.stdout
 
@@ -203,6 +203,7 @@ def test_an_export_that_differs_is_not_written(network, tmp_path, monkeypatch):
         ("torch", {}, "'torch' is not one of stablehlo, onnx"),
         ("stablehlo", {"opset": 20}, "--opset=20 is for --format onnx"),
         ("onnx", {"opset": 9}, "--opset=9 is not one of 17 to 23"),
+        ("onnx", {"opset": 0}, "--opset=0 is not one of 17 to 23"),
     ],
 )
 def test_what_cannot_be_exported_is_refused(network, tmp_path, form, options, words):
@@ -211,6 +212,20 @@ def test_what_cannot_be_exported_is_refused(network, tmp_path, form, options, wo
     (tmp_path / "there").mkdir()
     with pytest.raises(UserError, match="exists already"):
         export(network, tmp_path / "there", "onnx")
+
+
+def test_only_an_export_is_replaced(network, tmp_path):
+    """A folder of pictures, the checkpoint itself, a file and a link stay."""
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures/a.jpg").write_bytes(b"picture")
+    (tmp_path / "link").symlink_to(tmp_path / "pictures")
+    before = sorted(tmp_path.rglob("*"))
+    for name in ("pictures", "network", "pictures/a.jpg", "link"):
+        with pytest.raises(UserError, match="holds no export, so it is not replaced"):
+            export(network, tmp_path / name, "stablehlo", overwrite=True)
+    with pytest.raises(UserError, match="is not a folder; make it first"):
+        export(network, tmp_path / "pictures/a.jpg/new", "stablehlo")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_network_that_mixes_a_batch_is_refused(tmp_path):

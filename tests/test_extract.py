@@ -132,6 +132,9 @@ def test_what_cannot_be_is_refused_before_the_work(extractor, folder, tmp_path):
     extract(extractor, listing, target)
     with pytest.raises(UserError, match="exists already"):
         extract(extractor, listing, target)
+    (tmp_path / "folder.npz").mkdir()
+    with pytest.raises(UserError, match="is a folder"):
+        extract(extractor, listing, tmp_path / "folder.npz", overwrite=True)
     with pytest.raises(UserError, match=r"\*.npz or \*.parquet"):
         extract(extractor, listing, tmp_path / "f.csv")
     with pytest.raises(UserError, match="must be some of holistic, parts, concat"):

@@ -62,6 +62,7 @@ def train(experiment, workdir, trained_on=None):
     return steps
 
 
+@pytest.mark.slow
 def test_workdir_holds_scores_and_metrics(run):
     experiment, workdir, _ = run
     for name, step in (("eval_initial.json", 0), ("eval.json", 6)):
@@ -90,6 +91,7 @@ def test_one_trace_of_each_function(run):
 
 
 @pytest.mark.parametrize("start", [4, pytest.param(5, marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_resumed_within_an_epoch_it_ends_bitwise_as_uninterrupted(run, tmp_path, start):
     """At step 5 also between two lines of metrics.jsonl."""
     experiment, workdir, _ = run

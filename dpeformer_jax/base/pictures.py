@@ -98,7 +98,10 @@ def size_of(encoded: bytes) -> tuple[int, int]:
 
 def _from_array(pixels: np.ndarray) -> Image.Image:
     if not pixels.size:
-        raise PictureError(f"an array {pixels.shape} holds no pixel")
+        raise PictureError(
+            f"an array {pixels.shape} holds no pixel, so it is no picture; expected uint8 [h, w], "
+            "or [h, w, channels]"
+        )
     flat = pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (1, 3, 4))
     if pixels.dtype != np.uint8 or not flat:
         raise PictureError(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,20 +49,17 @@ def export(
 
     Raises:
         UserError: the target exists, the checkpoint is none or mixes the pictures of a batch, an
-            extra is missing, or the result differs from the checkpoint by more than MOST.
+            extra is missing, the result differs from the checkpoint by more than MOST, or what is
+            to be replaced is no export.
     """
     if form not in FORMATS:
         raise UserError(f"format {form!r} is not one of {', '.join(FORMATS)}")
-    if opset is not None and form != "onnx":
-        raise UserError(f"--opset={opset} is for --format onnx")
-    if target.exists() and not overwrite:
-        raise UserError(f"{target} exists already; choose another name, or give --overwrite")
+    choices = _choices(form, opset)
+    _refuse_existing(target, overwrite)
     weights = load_weights(checkpoint)
     weights.refuse_incomplete()
     spec = exported_spec(weights.spec)
     extractor = Extractor(weights.variables, spec)
-    choices = {"opset": opset or onnx_file.OPSET} if form == "onnx" else {}
-    target.absolute().parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(target.absolute()) as folder:
         folder.mkdir()
         graph = graph_of(spec, fixed_size)
@@ -84,8 +82,33 @@ def export(
             "packages": {name: version(name) for name in PACKAGES[form]},
             "files": {file.name: _sha256(file) for file in sorted(folder.iterdir())},
         }
-        (folder / DESCRIPTION).write_text(json.dumps(told, indent=2) + "\n")
-    return told
+        text = json.dumps(told, indent=2) + "\n"
+        (folder / DESCRIPTION).write_text(text)
+    return json.loads(text)
+
+
+def _choices(form: str, opset: int | None) -> dict[str, int]:
+    if form == "onnx":
+        opset = onnx_file.OPSET if opset is None else opset
+        if opset not in onnx_file.OPSETS:
+            first, last = onnx_file.OPSETS[0], onnx_file.OPSETS[-1]
+            raise UserError(f"--opset={opset} is not one of {first} to {last}")
+        return {"opset": opset}
+    if opset is not None:
+        raise UserError(f"--opset={opset} is for --format onnx")
+    return {}
+
+
+def _refuse_existing(target: Path, overwrite: bool) -> None:
+    """Raises UserError where the target cannot be written or is not an export to replace."""
+    if not target.parent.is_dir():
+        raise UserError(f"{target.parent} is not a folder; make it first")
+    if not os.path.lexists(target):
+        return
+    if not overwrite:
+        raise UserError(f"{target} exists already; choose another name, or give --overwrite")
+    if target.is_symlink() or not (target / DESCRIPTION).is_file():
+        raise UserError(f"{target} holds no export, so it is not replaced; choose another name")
 
 
 def _input_told(extractor: Extractor, fixed_size: bool) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import jaxpr_as_fun
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.export.graph import Run, inputs_of
@@ -24,10 +25,8 @@ def write(
     """Writes NETWORK.
 
     Raises:
-        UserError: jax2onnx is missing, or there is no such opset.
+        UserError: jax2onnx is missing.
     """
-    if opset not in OPSETS:
-        raise UserError(f"--opset={opset} is not one of {OPSETS[0]} to {OPSETS[-1]}")
     try:
         from jax2onnx import to_onnx
     except ModuleNotFoundError as error:
@@ -43,7 +42,7 @@ def write(
     names = sorted(jax.eval_shape(lambda *images: graph(placed, *images), *inputs))
     # jax2onnx replaces functions of flax and jax.numpy by its own while it traces. Traced before,
     # the network consists of primitives alone, and these it converts as they are.
-    primitives = jax.extend.core.jaxpr_as_fun(jax.make_jaxpr(call)(*inputs))
+    primitives = jaxpr_as_fun(jax.make_jaxpr(call)(*inputs))
     with _quiet():
         to_onnx(
             primitives,

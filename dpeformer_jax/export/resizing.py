@@ -7,26 +7,31 @@ float32 where Pillow computes in fixed point.
 
 import jax
 import jax.numpy as jnp
+import PIL
 
 EXACT = jax.lax.Precision.HIGHEST
+# From version 13 on Pillow begins with the pass that leaves fewer pixels, where a picture gets
+# lower. Before, it always begins with the horizontal one.
+DOWN_FIRST = int(PIL.__version__.split(".")[0]) >= 13
 
 
 def resized(images: jax.Array, size: tuple[int, int]) -> jax.Array:
     """Returns pictures of another size, whole grey levels 0..255 in float32 [B, H, W, 3].
 
-    Pictures that have the size already come out as they are. Pillow from version 13 on begins with
-    the pass that leaves fewer pixels where the picture gets lower, else with the horizontal one.
+    Pictures that have the size already come out as they are.
 
     Args:
         images: [B, h, w, 3] uint8; only run time may know h and w.
         size: (H, W).
     """
     images = images.astype(jnp.float32)
+    rows, columns = weights(images.shape[1], size[0]), weights(images.shape[2], size[1])
+    across_first = _down(_across(images, columns), rows)
+    if not DOWN_FIRST:
+        return across_first
+    down_first = _across(_down(images, rows), columns)
     height, width = (jnp.asarray(side, jnp.float32) for side in images.shape[1:3])
     fewer = width * size[0] < height * size[1]
-    rows, columns = weights(images.shape[1], size[0]), weights(images.shape[2], size[1])
-    down_first = _across(_down(images, rows), columns)
-    across_first = _down(_across(images, columns), rows)
     return jnp.where((height > size[0]) & fewer, down_first, across_first)
 
 

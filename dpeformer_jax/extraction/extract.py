@@ -131,6 +131,8 @@ def prepare(target: Path | str, about: About, overwrite: bool) -> "Parts | Store
     """Returns the pieces of a target; raises UserError where it exists or cannot be written."""
     if not is_url(target):
         form_of(target)
+        if target.is_dir():
+            raise UserError(f"{target} is a folder; give the name of a file")
         if target.exists() and not overwrite:
             raise UserError(f"{target} exists already; choose another name, or give --overwrite")
     return parts_of(target, about, overwrite)

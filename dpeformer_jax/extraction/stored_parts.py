@@ -23,13 +23,16 @@ class StoredParts:
         """Takes up the folder, or makes it.
 
         Raises:
-            UserError: it holds pieces of another network or of other features, or cannot be used.
+            UserError: it holds something else, pieces of another network or of other features, or
+                cannot be used.
         """
         self._system, self._folder = located(url)
         self._about = about
         settings = f"{self._folder}/{SETTINGS}"
         try:
-            if anew and self._exists(self._folder):
+            if self._exists(self._folder) and not self._exists(settings):
+                raise UserError(f"{url} holds something else than features; choose another name")
+            if anew and self._exists(settings):
                 self._system.delete_dir(self._folder)
             if self._exists(settings) and self._read(settings) != about.to_json():
                 raise UserError(

@@ -38,7 +38,8 @@ def write_sheet(target: Path, rows: Sequence[Row]) -> None:
     A picture that is not there any more is a grey field with its name.
 
     Raises:
-        UserError: the name ends with none of FORMATS, or there are more than MOST rows.
+        UserError: the file exists, its name ends with none of FORMATS, or there are more than MOST
+            rows.
     """
     check_sheet(target)
     if len(rows) > MOST:
@@ -49,7 +50,9 @@ def write_sheet(target: Path, rows: Sequence[Row]) -> None:
 
 
 def check_sheet(target: Path) -> None:
-    """Raises UserError for a name of a sheet that ends with none of FORMATS."""
+    """Raises UserError where a file exists, or its name ends with none of FORMATS."""
+    if target.exists():
+        raise UserError(f"--sheet={target} exists already; choose another name")
     if target.suffix.lower() not in FORMATS:
         raise UserError(f"--sheet={target} must be named *{', *'.join(FORMATS)}")
 
