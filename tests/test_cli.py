@@ -280,6 +280,11 @@ MISTAKES = {
         "search {index} {a} --approximate --checkpoint {net}",
         "has no approximate index",
     ),
+    "a broken query": ("search {index} {broken} --checkpoint {net}", "no query could be read"),
+    "a sheet that is there": (
+        "search {index} {a} --sheet {b} --checkpoint {net}",
+        "exists already",
+    ),
     "a sheet that is none": (
         "search {index} {a} --sheet {tmp}/s.txt --checkpoint {net}",
         "must be named *.jpg",

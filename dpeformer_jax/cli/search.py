@@ -93,11 +93,13 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _shown(given: argparse.Namespace, answers: Iterator["Answer"], judge: "Judge | None") -> int:
-    found, told, rows = False, [], []
+    found, readable, told, rows = False, False, [], []
     for answer in answers:
-        found = found or bool(answer.hits)
-        if len(rows) <= MOST and given.sheet is not None:
+        found, readable = found or bool(answer.hits), readable or not answer.error
+        if given.sheet is not None and len(rows) < MOST:
             rows.append(_row(answer))
+            if len(rows) == MOST:
+                LOG.warning("%s shows the first %d queries", given.sheet, MOST)
         if given.json:
             told.append(_with_verdicts(answer, judge))
         else:
@@ -106,6 +108,8 @@ def _shown(given: argparse.Namespace, answers: Iterator["Answer"], judge: "Judge
         arguments.show(given, {"answers": told}, "")
     if given.sheet is not None:
         write_sheet(given.sheet, rows)
+    if not readable:
+        raise UserError("no query could be read; the lines above tell why")
     return 0 if found else 1
 
 

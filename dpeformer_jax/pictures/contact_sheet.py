@@ -33,17 +33,14 @@ class Row(NamedTuple):
 
 
 def write_sheet(target: Path, rows: Sequence[Row]) -> None:
-    """Draws the rows and writes the picture, whole or not at all.
+    """Draws at most MOST rows and writes the picture, whole or not at all.
 
     A picture that is not there any more is a grey field with its name.
 
     Raises:
-        UserError: the file exists, its name ends with none of FORMATS, or there are more than MOST
-            rows.
+        UserError: the file exists, or its name ends with none of FORMATS.
     """
     check_sheet(target)
-    if len(rows) > MOST:
-        raise UserError(f"--sheet={target} holds {MOST} queries, and there are {len(rows)}")
     sheet = draw_sheet(rows)
     with atomic_write(target) as partial, partial.open("wb") as file:
         sheet.save(file, Image.registered_extensions()[target.suffix.lower()], quality=90)
