@@ -196,6 +196,10 @@ def test_single_pictures_are_forgotten_by_their_paths(gallery, where):
     assert gallery.forget(paths=[paths_of(2)[7], "not enrolled"]) == 1
     path, _, features = traces(every_file(where), 2)
     assert path == features == 0 and len(gallery) == 3 * BATCH - 1
+    assert gallery.forget(paths=[]) == 0
+    for wrong in ({}, {"identity": "person 1", "paths": ["x"]}):
+        with pytest.raises(UserError, match="an identity, or paths"):
+            gallery.forget(**wrong)
 
 
 @pytest.mark.slow

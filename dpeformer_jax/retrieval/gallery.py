@@ -205,11 +205,14 @@ class Gallery:
         `finish_forgetting`, ends what began.
 
         Raises:
-            UserError: another process writes.
+            UserError: neither or both are given, or another process writes.
         """
-        condition = f"path IN {listed([*paths])}" if paths else f"identity IN {listed([identity])}"
+        if (identity is None) == (paths is None):
+            raise UserError("forget takes an identity, or paths")
+        names = [identity] if paths is None else [*paths]
+        condition = f"{'identity' if paths is None else 'path'} IN {listed(names)}"
         with self._lock.held(), explained(self._where):
-            count = self._table.count_rows(condition)
+            count = self._table.count_rows(condition) if names else 0
             if count:
                 gallery_erasure.mark(self._database, self._table)
                 self._table.delete(condition)
