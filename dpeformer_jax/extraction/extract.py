@@ -29,7 +29,7 @@ class Summary:
 
     target: the file; pictures: rows in it; pieces: that it was joined from; unreadable: rows
     without features; errors: why, of the first MOST_NAMED; resumed: rows that an earlier,
-    interrupted run had computed; seconds: of this run, without the start of the network.
+    interrupted run had computed; seconds: of this run, with the compilation of the network.
     """
 
     target: str

@@ -55,7 +55,8 @@ def join(parts: Sequence[Path], target: Path) -> None:
         zipfile.ZipFile(target, "w", zipfile.ZIP_STORED, allowZip64=True) as joined,
         _opened(parts[0]) as first,
     ):
-        joined.writestr(f"{ABOUT}.npy", first.read(f"{ABOUT}.npy"))
+        with joined.open(f"{ABOUT}.npy", "w") as member:  # writestr would write the time too
+            member.write(first.read(f"{ABOUT}.npy"))
         for name in _names(first):
             with joined.open(f"{name}.npy", "w", force_zip64=True) as member:
                 _join_column(parts, name, member)
