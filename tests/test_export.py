@@ -85,6 +85,8 @@ def networks(tmp_path_factory):
 def exported(networks, tmp_path_factory):
     """The artefacts of all families, FORMAT/FAMILY, and their descriptions."""
     folder = tmp_path_factory.mktemp("exported")
+    for form in FORMATS:
+        (folder / form).mkdir()
     told = {
         (form, family): export(networks / family, folder / form / family, form)
         for form in FORMATS

@@ -1,7 +1,9 @@
 """Enrol, find, forget: real folders, real processes, real kills, bytes on disk."""
 
+import contextlib
 import json
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -18,6 +20,7 @@ from object_stores import BUCKET, s3_server
 
 from dpeformer_jax import Gallery
 from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.retrieval import gallery_erasure, gallery_index
 from dpeformer_jax.retrieval.gallery_filter import Filter
 
 ROOT = Path(__file__).parents[1]
@@ -85,6 +88,7 @@ def test_filters_hold_before_the_nearest_are_taken(where):
     assert found(cameras=("1", "2")) == [0, 1, 2, 3]
     assert found(after=10, before=50) == [1, 2, 3]
     assert found(identities=("x' OR '1'='1",)) == []
+    assert [len(h) for h in gallery.search(vectors[:2], 1, Filter(cameras=("3",)))] == [1, 1]
     ((hit,),) = gallery.search(vectors[1:2], 1)
     assert hit._replace(distance=0) == ("1.jpg", "o'hara", "2", 10, 0)
 
@@ -93,6 +97,10 @@ def test_a_path_is_enrolled_once(gallery):
     assert enrol(gallery, 1) == 0 and len(gallery) == 3 * BATCH
     twice = gallery.add(vectors_of(7)[:3], ["a", "b", "a"])
     assert twice == 2 and len(gallery) == 3 * BATCH + 2
+    assert gallery.add(vectors_of(7)[:0], []) == 0
+    labels = {"identities": np.array(["anna"]), "times": np.array([5.0])}
+    assert gallery.add(vectors_of(8)[:1], np.array(["c"]), **labels) == 1
+    assert gallery.search(vectors_of(8)[:1], 1)[0][0][:4] == ("c", "anna", None, 5.0)
 
 
 def test_it_tells_what_it_holds(gallery, where):
@@ -192,6 +200,19 @@ def test_a_forgotten_person_leaves_no_byte(gallery, where):
     assert enrol(gallery, 1) == BATCH  # whoever was forgotten can come back
 
 
+def test_one_of_many_in_a_large_file_leaves_no_byte(where):
+    """The engine leaves a file as it is where few of its rows are removed."""
+    gallery, batches = enrolling.opened(where), range(30)
+    people = [f"person {batch}" for batch in batches for _ in range(BATCH)]
+    paths = [path for batch in batches for path in paths_of(batch)]
+    gallery.add(np.concatenate([*map(vectors_of, batches)]), paths, identities=people)
+    assert min(traces(every_file(where), 12)) == 1
+    assert gallery.forget(identity="person 12") == BATCH
+    assert traces(every_file(where), 12) == [0, 0, 0] and min(traces(every_file(where), 13)) == 1
+    found = gallery.search(vectors_of(13), 1)
+    assert [hit.path for (hit,) in found] == paths_of(13)
+
+
 def test_single_pictures_are_forgotten_by_their_paths(gallery, where):
     assert gallery.forget(paths=[paths_of(2)[7], "not enrolled"]) == 1
     path, _, features = traces(every_file(where), 2)
@@ -202,9 +223,94 @@ def test_single_pictures_are_forgotten_by_their_paths(gallery, where):
             gallery.forget(**wrong)
 
 
+def test_nobody_to_forget_still_removes_what_a_killed_enrolment_left(gallery, where):
+    left = where / "people.lance/data/.tmpAbCdEf"  # as a kill leaves it; see the kills below
+    left.write_bytes(vectors_of(5).tobytes())
+    assert traces(every_file(where), 5)[2] == 1
+    assert gallery.forget(identity="person 5") == 0
+    assert traces(every_file(where), 5) == [0, 0, 0] and len(gallery) == 3 * BATCH
+
+
+class Killed(BaseException):
+    """Stands for a kill at a certain place; the real ones are below."""
+
+
+def killed(*_, **__):
+    raise Killed
+
+
+def interrupted_at(monkeypatch, owner, name, run):
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(owner, name, killed)
+        run()
+
+
+def test_a_removal_that_removed_nothing_is_told_after_any_number_of_interruptions(
+    gallery, monkeypatch, log
+):
+    def forget():
+        gallery.forget(identity="person 1")
+
+    interrupted_at(monkeypatch, gallery._table, "delete", forget)
+    for step in ("purge", "unmark"):
+        interrupted_at(monkeypatch, gallery_erasure, step, gallery.finish_forgetting)
+        assert gallery.unfinished
+    with pytest.raises(UserError, match="before it removed anything"):
+        gallery.finish_forgetting()
+    assert len(gallery) == 3 * BATCH and not gallery.unfinished
+    interrupted_at(monkeypatch, gallery._table, "delete", forget)
+    assert gallery.forget(identity="person 2") == BATCH
+    assert "may have removed nothing; unless it is this one" in log.text
+
+
+@pytest.mark.parametrize("step", ["create_table", "mark", "purge", "unmark"])
+def test_a_second_removal_never_hides_that_the_first_is_unfinished(
+    gallery, where, monkeypatch, step
+):
+    interrupted_at(
+        monkeypatch, gallery_erasure, "purge", lambda: gallery.forget(identity="person 1")
+    )
+    owner = gallery._database if step == "create_table" else gallery_erasure
+    interrupted_at(monkeypatch, owner, step, lambda: gallery.forget(identity="person 2"))
+    with pytest.raises(UserError, match="interrupted.*--finish"):
+        gallery.search(vectors_of(0)[:1])
+    gallery.finish_forgetting()
+    gallery.forget(identity="person 2")
+    assert traces(every_file(where), 1) == traces(every_file(where), 2) == [0, 0, 0]
+    assert len(gallery) == BATCH
+
+
+def parts_of(folder):
+    """Lists of files that a kill may leave missing: each of the folder's alone, and all."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [[path] for path in files] + [files]
+
+
+@pytest.mark.parametrize("name", [gallery_erasure.MARK, gallery_index.TABLE])
+def test_a_table_that_a_kill_left_in_parts_stops_nothing(gallery, where, tmp_path, name):
+    folder, whole = where / f"{name}.lance", tmp_path / "whole"
+    if name == gallery_erasure.MARK:
+        gallery_erasure.mark(gallery._database, gallery._table)
+    else:
+        index = gallery_index.Approximate("ivf", 1, 1, 1.0)
+        gallery._database.create_table(name, pa.Table.from_pylist([index._asdict()]))
+    shutil.copytree(folder, whole)
+    for missing in parts_of(whole):
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(whole, folder)
+        for path in missing:
+            (folder / path.relative_to(whole)).unlink()
+        gallery.info()
+        with contextlib.suppress(UserError):  # that nothing was removed
+            gallery.finish_forgetting()
+        assert not gallery.unfinished
+        assert gallery.forget(identity="person 1") == BATCH and not folder.exists()
+        assert enrol(gallery, 1) == BATCH
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ivf", "hnsw"])
-def test_an_approximate_index_tells_its_recall_and_forgets_too(where, kind):
+def test_an_approximate_index_tells_its_recall_and_forgets_too(where, monkeypatch, kind):
     gallery = enrolling.opened(where)
     with pytest.raises(UserError, match="has no approximate index"):
         gallery.search(vectors_of(0), approximate=True)
@@ -221,12 +327,18 @@ def test_an_approximate_index_tells_its_recall_and_forgets_too(where, kind):
     ]
     assert np.mean(shared) >= 8.5
     assert min(traces(every_file(where), 3)) > 0
-    assert gallery.forget(identity="person 3") == BATCH
+    one = Filter(identities=("person 9",))  # whose pictures no query's part of the index holds
+    assert gallery.search(vectors_of(3), 10, one, approximate=True) == gallery.search(
+        vectors_of(3), 10, one
+    )
+    interrupted_at(monkeypatch, gallery_index, "build", lambda: gallery.forget(identity="person 3"))
+    assert gallery.approximate is None
+    gallery.finish_forgetting()
     assert traces(every_file(where), 3) == [0, 0, 0]
     assert gallery.approximate.kind == kind
-    assert {
-        hit.identity for hits in gallery.search(vectors_of(3), approximate=True) for hit in hits
-    }
+    found = gallery.search(vectors_of(3), approximate=True)
+    assert {len(hits) for hits in found} == {10}
+    assert "person 3" not in {hit.identity for hits in found for hit in hits}
 
 
 def test_few_pictures_need_no_approximate_index(gallery):
@@ -234,9 +346,9 @@ def test_few_pictures_need_no_approximate_index(gallery):
         gallery.build_index("ivf")
 
 
-def start(*line):
-    words = [sys.executable, *map(str, line)]
-    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=CHILD)
+def start(*line, **variables):
+    words, env = [sys.executable, *map(str, line)], CHILD | variables
+    return subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True, env=env)
 
 
 CHILD = {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "PATH": "/usr/bin:/bin", "HOME": "/tmp"}
@@ -259,6 +371,7 @@ def test_kills_while_enrolling_lose_nothing_and_leave_no_half(where):
         nearest = gallery.search(vectors_of(batch), 1)
         assert [hit.path for (hit,) in nearest] == paths_of(batch)
         assert max(hit.distance for (hit,) in nearest) < 1e-6
+    assert gallery.forget(identity="nobody") == 0 and not list(where.rglob(".tmp*"))
 
 
 FORGETTING = """
@@ -344,3 +457,18 @@ def test_a_gallery_in_an_object_store(monkeypatch):
         assert gallery.info()["bytes"] is None
         with pytest.raises(UserError, match="made by the network"):
             Gallery.open(where, network="c" * 64)
+
+
+@pytest.mark.slow
+def test_two_processes_enrol_into_an_object_store_at_once(monkeypatch):
+    with s3_server() as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        boto3.client("s3").create_bucket(Bucket=BUCKET)
+        where = f"s3://{BUCKET}/people.index"
+        gallery = enrolling.opened(where)
+        both = [start("tests/enrolling.py", where, begin, 8, **variables) for begin in (0, 4)]
+        assert [len(one.communicate()[0].split()) for one in both] == [8, 8]
+        assert len(gallery) == 12 * BATCH  # the batches of both are there once
+        for batch in range(12):
+            assert [hit.path for (hit,) in gallery.search(vectors_of(batch), 1)] == paths_of(batch)

@@ -5,6 +5,7 @@ The engine is LanceDB (docs/gallery.md says why).
 
 import contextlib
 import dataclasses
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,12 +21,14 @@ from dpeformer_jax.retrieval.gallery_index import Approximate
 from dpeformer_jax.retrieval.gallery_lock import WriterLock
 from dpeformer_jax.retrieval.gallery_table import (
     PEOPLE,
+    VERSION,
     About,
     connect,
     exists,
     explained,
 )
 
+LOG = logging.getLogger(__name__)
 QUERIES = 256  # that are searched for at once
 LENGTH = 1e-3  # by which the length of a feature may differ from 1
 COLUMNS = ["path", "identity", "camera", "time"]
@@ -153,10 +156,11 @@ class Gallery:
         """
         vectors = self._checked(features, len(paths))
         unknown: list[None] = [None] * len(paths)
-        values = [paths, identities or unknown, cameras or unknown, times or unknown]
-        columns = dict(zip(COLUMNS, map(list, values), strict=True)) | {"vector": vectors}
+        labels = [unknown if of is None else of for of in (identities, cameras, times)]
+        columns = dict(zip(COLUMNS, map(list, (paths, *labels)), strict=True))
         first = {path: row for row, path in reversed([*enumerate(paths)])}
-        rows = pa.table(columns, schema=self._schema).take(sorted(first.values()))
+        rows = pa.table(columns | {"vector": vectors}, schema=self._schema)
+        rows = rows.take(pa.array(sorted(first.values()), pa.int64()))
         with self.writing(), explained(self._where):
             merge = self._table.merge_insert("path").when_not_matched_insert_all()
             return merge.execute(rows).num_inserted_rows
@@ -175,8 +179,9 @@ class Gallery:
             features: [Q, F] float32 at length 1.
             top: pictures a query at most.
             where: pictures that may be found.
-            approximate: uses the index that `build_index` made; its recall was measured then. Else
-                the answers are exact.
+            approximate: uses the index that `build_index` made; its recall was measured then, of
+                searches without conditions. One with conditions is exact all the same, since an
+                index may miss most of the pictures that meet them.
 
         Raises:
             UserError: the features are of another form, there is no such index, or a removal was
@@ -191,6 +196,7 @@ class Gallery:
         vectors = np.asarray(features)
         self._checked(vectors, len(vectors))
         condition = (where or Filter()).sql()
+        index = index if condition is None else None
         hits: list[list[Hit]] = []
         for start in range(0, len(vectors), QUERIES):
             hits += self._nearest(vectors[start : start + QUERIES], top, condition, index)
@@ -202,7 +208,8 @@ class Gallery:
         Afterwards no file of the gallery holds their features, names or paths. It writes all other
         rows anew, which takes up to three times the gallery's room on disk for a while. An
         approximate index is built again. After an interruption the same call, or
-        `finish_forgetting`, ends what began.
+        `finish_forgetting`, ends what began. Where nobody is found it writes nothing, and removes
+        what killed processes left behind.
 
         Raises:
             UserError: neither or both are given, or another process writes.
@@ -213,39 +220,50 @@ class Gallery:
         condition = f"{'identity' if paths is None else 'path'} IN {listed(names)}"
         with self._lock.held(), explained(self._where):
             count = self._table.count_rows(condition) if names else 0
+            if self.unfinished and not gallery_erasure.removed(self._database, self._table):
+                LOG.warning(
+                    "an earlier removal from %s was interrupted and may have removed nothing; "
+                    "unless it is this one, give it again",
+                    self._where,
+                )
             if count:
                 gallery_erasure.mark(self._database, self._table)
                 self._table.delete(condition)
             if self.unfinished:
                 self._purge()
+            else:
+                gallery_erasure.remove_leftovers(self._folder)
         return count
 
     def finish_forgetting(self) -> None:
         """Ends a removal that was interrupted; does nothing where there is none.
 
         Raises:
-            UserError: another process writes, or the interruption came before anything was removed.
+            UserError: another process writes, or the interruption came before anything was removed,
+                or so late that this cannot be told.
         """
         with self._lock.held(), explained(self._where):
             if not self.unfinished:
                 return
-            removed = not gallery_erasure.nothing_removed(self._database, self._table)
+            removed = gallery_erasure.removed(self._database, self._table)
             self._purge()
         if not removed:
             raise UserError(
-                f"the removal from {self._where} was interrupted before it removed anything; give "
-                "it again"
+                f"the removal from {self._where} was interrupted before it removed anything, or "
+                "just as it ended; give it again"
             )
 
     @property
     def unfinished(self) -> bool:
         """Whether a removal was interrupted."""
-        return gallery_erasure.marked(self._database)
+        with explained(self._where):
+            return gallery_erasure.marked(self._database)
 
     @property
     def approximate(self) -> Approximate | None:
         """The approximate index, if there is one."""
-        return gallery_index.current(self._database)
+        with explained(self._where):
+            return gallery_index.current(self._database)
 
     def build_index(self, kind: str) -> Approximate:
         """Builds an approximate index and measures how many of the nearest it finds.
@@ -271,6 +289,7 @@ class Gallery:
                 "network": self.network,
                 "feature": self.feature,
                 "width": self.width,
+                "version": VERSION,
                 "bytes": self._bytes(),
                 "approximate": None if index is None else index._asdict(),
                 "unfinished_removal": self.unfinished,
@@ -315,11 +334,11 @@ class Gallery:
             )
 
     def _purge(self) -> None:
-        index = self.approximate
+        kind = gallery_erasure.index_before(self._database)
         gallery_index.drop(self._database, self._table)
         gallery_erasure.purge(self._table, self._folder)
-        if index is not None and len(self) >= gallery_index.FEWEST:
-            gallery_index.build(self._database, self._table, index.kind)
+        if kind is not None and len(self) >= gallery_index.FEWEST:
+            gallery_index.build(self._database, self._table, kind)
         gallery_erasure.unmark(self._database)
 
     def _bytes(self) -> int | None:

@@ -7,6 +7,7 @@ import numpy as np
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.retrieval.gallery_engine import lancedb, pa
+from dpeformer_jax.retrieval.gallery_table import only_row
 
 TABLE = "approximate_index"  # holds Approximate, beside the gallery
 KINDS = ("ivf", "hnsw")
@@ -54,10 +55,8 @@ def build(database: Any, table: Any, kind: str) -> Approximate:
 
 def current(database: Any) -> Approximate | None:
     """Returns the index that there is, if there is one."""
-    if TABLE not in database.list_tables().tables:
-        return None
-    (row,) = database.open_table(TABLE).to_arrow().to_pylist()
-    return Approximate(**row)
+    row = only_row(database, TABLE)
+    return None if row is None else Approximate(**row)
 
 
 def drop(database: Any, table: Any) -> None:

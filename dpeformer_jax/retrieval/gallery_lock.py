@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.retrieval.gallery_engine import filelock
+from dpeformer_jax.retrieval.gallery_table import explained
 
 NAME = ".writer.lock"
 
@@ -22,16 +23,21 @@ class WriterLock:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Holds the lock; may be nested. Raises UserError where another process holds it."""
+        """Holds the lock; may be nested.
+
+        Raises:
+            UserError: another process holds it, or the folder cannot be written to.
+        """
         if self._lock is None:
             yield
             return
-        try:
-            self._lock.acquire()
-        except filelock.Timeout as error:
-            raise UserError(
-                f"another process writes to {self._where}; wait until it has ended"
-            ) from error
+        with explained(self._where):
+            try:
+                self._lock.acquire()
+            except filelock.Timeout as error:
+                raise UserError(
+                    f"another process writes to {self._where}; wait until it has ended"
+                ) from error
         try:
             yield
         finally:

@@ -18,6 +18,8 @@ ABOUT = b"dpeformer_jax"  # the key of About in its schema's metadata
 VERSION = 1
 # Compressed, a path could not be found in the files, so nobody could show that it is gone.
 PLAIN = {b"lance-encoding:compression": b"none"}
+# What the engine, which tells no error number, says of a full disk, quota or file.
+NO_ROOM = ("No space left", "Disk quota exceeded", "File too large")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,16 +85,33 @@ def connect(where: str) -> Any:
     return lancedb.connect(where, read_consistency_interval=timedelta(0))
 
 
+def only_row(database: Any, name: str) -> dict[str, Any] | None:
+    """Returns the row of a table that holds one, beside the people.
+
+    None where there is no such table, or a part of one, as a process leaves that was killed while
+    it made or removed it.
+    """
+    if name not in database.list_tables().tables:
+        return None
+    try:
+        (row,) = database.open_table(name).to_arrow().to_pylist()
+    except (RuntimeError, ValueError, OSError) as error:
+        if "not found" not in str(error).lower():
+            raise
+        return None
+    return row
+
+
 @contextlib.contextmanager
 def explained(where: str) -> Iterator[None]:
     """Turns the engine's errors into OSError for a full disk, and into UserError for the rest."""
     try:
         yield
     except (RuntimeError, ValueError, OSError) as error:
-        if isinstance(error, UserError):
+        if isinstance(error, UserError) or getattr(error, "errno", None) == errno.ENOSPC:
             raise
         told = str(error).splitlines()[0]
-        if "No space left" in str(error) or "File too large" in str(error):
+        if any(words in str(error) for words in NO_ROOM):
             raise OSError(errno.ENOSPC, f"{where}: no space left on the device") from error
         if "onflict" in told:
             raise UserError(
