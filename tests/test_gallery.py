@@ -389,7 +389,7 @@ def test_kills_while_forgetting_are_noticed_and_finished(where):
     gallery, rng, unfinished = enrolling.opened(where), random.Random(1), 0
     for batch in range(20):
         enrol(gallery, batch)
-    for _ in range(8):
+    for _ in range(6):
         enrol(gallery, 7)
         process = start("-c", FORGETTING, where)
         assert process.stdout.readline() == "ready\n"
@@ -467,8 +467,8 @@ def test_two_processes_enrol_into_an_object_store_at_once(monkeypatch):
         boto3.client("s3").create_bucket(Bucket=BUCKET)
         where = f"s3://{BUCKET}/people.index"
         gallery = enrolling.opened(where)
-        both = [start("tests/enrolling.py", where, begin, 8, **variables) for begin in (0, 4)]
-        assert [len(one.communicate()[0].split()) for one in both] == [8, 8]
-        assert len(gallery) == 12 * BATCH  # the batches of both are there once
-        for batch in range(12):
+        both = [start("tests/enrolling.py", where, begin, 5, **variables) for begin in (0, 3)]
+        assert [len(one.communicate()[0].split()) for one in both] == [5, 5]
+        assert len(gallery) == 8 * BATCH  # the batches of both are there once
+        for batch in range(8):
             assert [hit.path for (hit,) in gallery.search(vectors_of(batch), 1)] == paths_of(batch)
