@@ -21,7 +21,7 @@ from data.calibration_set import CalibrationSet, given_set, held_out_set
 from data.dataset import load_dataset
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.interfaces import LabelledImages, OccluderBank, TrainingImages
-from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
+from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprint_of
 from dpeformer_jax.checkpoint.weights import Weights, workdir_of
 from dpeformer_jax.features import SELECTED, FeaturePass, Features, unit_length
 from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
@@ -119,7 +119,7 @@ def _heading(weights: Weights, found: CalibrationSet, features: FeaturePass) -> 
     digests = sorted(digest.hex() for digest in found.images.digests)
     mixed = {"batch_size": features.batch_size} if weights.spec.mixes_batch else {}
     return {
-        "weights": fingerprint(fingerprints(weights.variables)),
+        "weights": fingerprint_of(weights.variables),
         "network": weights.spec.to_json(),
         "step": weights.step,
         "data": found.provenance,

@@ -14,7 +14,7 @@ from PIL import Image
 from dpeformer_jax.base.boxes import crop_boxes
 from dpeformer_jax.base.errors import UserError, some
 from dpeformer_jax.base.pictures import Source
-from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
+from dpeformer_jax.checkpoint.checksums import fingerprint_of
 from dpeformer_jax.checkpoint.weights import load_weights
 from dpeformer_jax.extracted import Extracted, join
 from dpeformer_jax.features import (
@@ -113,7 +113,7 @@ class Extractor:
 
         A preset that computes otherwise than the checkpoint says is part of it.
         """
-        found = fingerprint(fingerprints(jax.device_get(self._variables)))
+        found = fingerprint_of(self._variables)
         return found if self.preset is None else f"{found}-{self.preset}"
 
     @property
@@ -268,7 +268,7 @@ class Extractor:
         """All features of no picture: their names and widths."""
         image = np.zeros((1, *self.spec.image_size, 3), np.uint8)
         found = self._started().empty(self._variables, image)
-        return at_unit_length({n: x for n, x in found.items() if n != SELECTED}) | found
+        return at_unit_length(found) | found
 
     def _load(self, pictures: Iterable[Source], on_error: str) -> Iterator[Batch]:
         if on_error not in ("raise", "skip"):

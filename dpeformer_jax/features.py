@@ -2,7 +2,7 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import flax.linen as nn
@@ -21,6 +21,8 @@ BEFORE, AFTER = "before", "after"  # one feature in front of its neck (BNNeck) a
 CONCAT = "concat"  # all features, each at length 1, side by side
 
 Features = dict[str, np.ndarray]
+# (variables, image, camera_row) -> features by name
+Forward = Callable[[Any, jax.Array, jax.Array | None], dict[str, jax.Array]]
 About = TypeVar("About")
 
 
@@ -49,7 +51,7 @@ class FeaturePass:
         self.batch_size = -(-batch_size // mesh.size) * mesh.size
         self.flip, self._mesh = flip, mesh
         self._forward = jax.jit(
-            _forward(network, flip, alone and network.spec.mixes_batch),
+            forward_of(network, flip, alone and network.spec.mixes_batch),
             out_shardings=replicated(mesh),
         )
 
@@ -215,8 +217,11 @@ def joined_by_concat(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def at_unit_length(features: Features) -> Features:
-    """Scales each feature to length 1 and adds CONCAT, which gives several the same weight."""
-    scaled = {name: unit_length(x) for name, x in features.items()}
+    """Scales each feature to length 1 and adds CONCAT, which gives several the same weight.
+
+    SELECTED, which is no feature, is left out.
+    """
+    scaled = {name: unit_length(x) for name, x in features.items() if name != SELECTED}
     if joined_by_concat(scaled):
         library = next(iter(scaled.values())).__array_namespace__()
         scaled[CONCAT] = unit_length(library.concat([*scaled.values()], axis=1))
@@ -230,16 +235,23 @@ def _chosen(
     scaled: bool,
     dtype: str | None,
 ) -> dict[str, jax.Array]:
-    at_length_1 = at_unit_length({name: x for name, x in found.items() if name != SELECTED})
+    at_length_1 = at_unit_length(found)
     ready = found | at_length_1 if scaled else at_length_1 | found
     chosen = {name: ready[name] for name in names or found}
     return {n: x if dtype is None or n == SELECTED else x.astype(dtype) for n, x in chosen.items()}
 
 
-def _forward(network: nn.Module, flip: bool, alone: bool):
-    """Returns fn(variables, image [B, H, W, 3], camera_row [B]) -> features by name."""
+def forward_of(network: nn.Module, flip: bool = False, alone: bool = False) -> Forward:
+    """Returns the function that a FeaturePass compiles; for flip and alone see there.
 
-    def forward(variables: Any, image: jax.Array, camera_row: jax.Array) -> dict[str, jax.Array]:
+    It takes images [B, H, W, 3], uint8 or normalised, and camera_row [B], None for a network that
+    embeds no camera. It gives features [B, F] by name and, of a network that chooses patches,
+    SELECTED.
+    """
+
+    def forward(
+        variables: Any, image: jax.Array, camera_row: jax.Array | None
+    ) -> dict[str, jax.Array]:
         if image.dtype == jnp.uint8:
             image = normalize_pixels(from_uint8(image))
         outputs = network.apply(variables, image, camera_row)

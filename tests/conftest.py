@@ -12,6 +12,7 @@ import jax
 import numpy as np
 import pytest
 from converting import tensors
+from object_stores import BUCKET, s3_server
 from PIL import Image
 
 import convert_weights
@@ -169,6 +170,22 @@ def save(torch, tmp_path):
         return tmp_path / name
 
     return write
+
+
+@pytest.fixture
+def store_variables(monkeypatch):
+    """The variables that lead to an object store with one empty bucket; set in this process."""
+    with s3_server() as variables:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        needed("boto3").client("s3").create_bucket(Bucket=BUCKET)
+        yield variables
+
+
+@pytest.fixture
+def store(store_variables):
+    """A client of the object store."""
+    return needed("boto3").client("s3")
 
 
 @pytest.fixture

@@ -3,14 +3,14 @@
 import contextlib
 from collections.abc import Iterator
 
-from moto.server import ThreadedMotoServer
-
 BUCKET = "bucket"
 
 
 @contextlib.contextmanager
 def s3_server() -> Iterator[dict[str, str]]:
     """Yields the variables by which boto, Arrow and LanceDB find a server with one empty bucket."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     try:

@@ -191,7 +191,10 @@ def loaded(module: str, *names: str) -> list[str]:
     [
         ("dpeformer_jax.base.pictures", ("jax", "flax", "torch")),
         ("data.listing", ("jax", "flax", "torch", "tensorflow")),
-        ("dpeformer_jax.cli.main", ("jax", "flax", "lancedb", "pyarrow", "ray", "av")),
+        (
+            "dpeformer_jax.cli.main",
+            ("jax", "flax", "lancedb", "numpy", "PIL", "pyarrow", "ray", "av"),
+        ),
         ("dpeformer_jax.extractor", (*TORCH, "tensorflow", "tensorflow_datasets")),
         ("main", (*TORCH, "tensorflow")),
     ],

@@ -4,11 +4,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import boto3
 import numpy as np
 import pyarrow.dataset as ds
 import pytest
-from object_stores import BUCKET, s3_server
+from object_stores import BUCKET
 from toy import toy_weights
 
 from dpeformer_jax import Extractor
@@ -32,17 +31,6 @@ def folder(tmp_path, write_image):
     paths = [write_image(tmp_path / "pictures" / f"{i:04}.png", (6, 12)) for i in range(2100)]
     paths[1500].write_bytes(b"broken")
     return tmp_path / "pictures"
-
-
-@pytest.fixture
-def store(monkeypatch):
-    """An object store that this process and its children find, with one empty bucket."""
-    with s3_server() as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        client = boto3.client("s3")
-        client.create_bucket(Bucket=BUCKET)
-        yield client
 
 
 def run(*words):

@@ -9,14 +9,13 @@ import sys
 import time
 from pathlib import Path
 
-import boto3
 import enrolling
 import lancedb
 import numpy as np
 import pyarrow as pa
 import pytest
 from enrolling import BATCH, NETWORK, WIDTH, enrol, paths_of, vectors_of
-from object_stores import BUCKET, s3_server
+from object_stores import BUCKET
 
 from dpeformer_jax import Gallery
 from dpeformer_jax.base.errors import UserError
@@ -430,45 +429,34 @@ def test_a_full_disk_is_told_and_costs_nothing(gallery, where):
 
 
 @pytest.mark.slow
-def test_a_gallery_in_an_object_store(monkeypatch):
-    with s3_server() as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        store = boto3.client("s3")
-        store.create_bucket(Bucket=BUCKET)
+def test_a_gallery_in_an_object_store(store):
+    def contents():
+        objects = store.list_objects_v2(Bucket=BUCKET)["Contents"]
+        return [
+            store.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read() for entry in objects
+        ]
 
-        def contents():
-            objects = store.list_objects_v2(Bucket=BUCKET)["Contents"]
-            return [
-                store.get_object(Bucket=BUCKET, Key=entry["Key"])["Body"].read()
-                for entry in objects
-            ]
-
-        where = f"s3://{BUCKET}/people.index"
-        gallery = enrolling.opened(where)
-        for batch in range(3):
-            assert enrol(gallery, batch) == BATCH
-        assert enrol(Gallery.open(where, network=NETWORK), 0) == 0
-        found = gallery.search(vectors_of(1), 1, Filter(not_cameras=("0",)))
-        assert [hit.path for (hit,) in found] == paths_of(1)
-        assert min(traces(contents(), 1)) > 0
-        assert gallery.forget(identity="person 1") == BATCH
-        assert traces(contents(), 1) == [0, 0, 0] and min(traces(contents(), 2)) > 0
-        assert gallery.info()["bytes"] is None
-        with pytest.raises(UserError, match="made by the network"):
-            Gallery.open(where, network="c" * 64)
+    where = f"s3://{BUCKET}/people.index"
+    gallery = enrolling.opened(where)
+    for batch in range(3):
+        assert enrol(gallery, batch) == BATCH
+    assert enrol(Gallery.open(where, network=NETWORK), 0) == 0
+    found = gallery.search(vectors_of(1), 1, Filter(not_cameras=("0",)))
+    assert [hit.path for (hit,) in found] == paths_of(1)
+    assert min(traces(contents(), 1)) > 0
+    assert gallery.forget(identity="person 1") == BATCH
+    assert traces(contents(), 1) == [0, 0, 0] and min(traces(contents(), 2)) > 0
+    assert gallery.info()["bytes"] is None
+    with pytest.raises(UserError, match="made by the network"):
+        Gallery.open(where, network="c" * 64)
 
 
 @pytest.mark.slow
-def test_two_processes_enrol_into_an_object_store_at_once(monkeypatch):
-    with s3_server() as variables:
-        for name, value in variables.items():
-            monkeypatch.setenv(name, value)
-        boto3.client("s3").create_bucket(Bucket=BUCKET)
-        where = f"s3://{BUCKET}/people.index"
-        gallery = enrolling.opened(where)
-        both = [start("tests/enrolling.py", where, begin, 5, **variables) for begin in (0, 3)]
-        assert [len(one.communicate()[0].split()) for one in both] == [5, 5]
-        assert len(gallery) == 8 * BATCH  # the batches of both are there once
-        for batch in range(8):
-            assert [hit.path for (hit,) in gallery.search(vectors_of(batch), 1)] == paths_of(batch)
+def test_two_processes_enrol_into_an_object_store_at_once(store_variables):
+    where = f"s3://{BUCKET}/people.index"
+    gallery = enrolling.opened(where)
+    both = [start("tests/enrolling.py", where, begin, 5, **store_variables) for begin in (0, 3)]
+    assert [len(one.communicate()[0].split()) for one in both] == [5, 5]
+    assert len(gallery) == 8 * BATCH  # the batches of both are there once
+    for batch in range(8):
+        assert [hit.path for (hit,) in gallery.search(vectors_of(batch), 1)] == paths_of(batch)

@@ -40,6 +40,11 @@ def fingerprint(contents: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()
 
 
+def fingerprint_of(tree: Any) -> str:
+    """Returns the one SHA-256 that tells the arrays of a tree, on the host or not, from others."""
+    return fingerprint(fingerprints(jax.device_get(tree)))
+
+
 def verify(tree: Any, prints: Prints) -> None:
     """Raises ValueError for the first array that is not the one that was saved."""
     found = fingerprints(tree)

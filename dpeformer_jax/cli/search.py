@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.cli import arguments
-from dpeformer_jax.pictures.contact_sheet import MOST, Row, Tile, check_sheet, write_sheet
 
 if TYPE_CHECKING:
+    from dpeformer_jax.pictures.contact_sheet import Row
     from dpeformer_jax.retrieval.gallery import Gallery, Hit
     from dpeformer_jax.retrieval.gallery_filter import Filter
     from dpeformer_jax.retrieval.verdict import Judge
@@ -66,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Runs the command; returns its exit code."""
+    from dpeformer_jax.pictures.contact_sheet import check_sheet
     from dpeformer_jax.retrieval.gallery import Gallery
     from dpeformer_jax.serving.matching import judge_of
     from dpeformer_jax.serving.searching import search
@@ -93,6 +94,8 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _shown(given: argparse.Namespace, answers: Iterator["Answer"], judge: "Judge | None") -> int:
+    from dpeformer_jax.pictures.contact_sheet import MOST, write_sheet
+
     found, readable, told, rows = False, False, [], []
     for answer in answers:
         found, readable = found or bool(answer.hits), readable or not answer.error
@@ -169,7 +172,9 @@ def _about(hit: "Hit") -> list[str]:
     return [hit.identity or "unnamed", *([camera] if camera else [])]
 
 
-def _row(answer: "Answer") -> Row:
+def _row(answer: "Answer") -> "Row":
+    from dpeformer_jax.pictures.contact_sheet import Row, Tile
+
     name = Path(answer.query).name
     tiles = [
         Tile(hit.path, (f"{hit.distance:.3f}", " ".join(_about(hit)), Path(hit.path).name))

@@ -5,14 +5,13 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.export.resizing import resized
-from dpeformer_jax.features import SELECTED, at_unit_length
+from dpeformer_jax.features import at_unit_length, forward_of
 from dpeformer_jax.model.families import build_network
-from dpeformer_jax.model.pixels import normalize_pixels
+from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
 from dpeformer_jax.model.spec import NetworkSpec
 
 Graph = Callable[..., dict[str, jax.Array]]
@@ -40,15 +39,15 @@ def graph_of(spec: NetworkSpec, fixed_size: bool) -> Graph:
     network's size; camera_row [B] int32 is an argument only where the network embeds cameras.
     Features are float32 [B, F], and SELECTED [B, N] bool.
     """
-    network = build_network(spec)
+    forward = forward_of(build_network(spec))
 
-    def graph(variables: Any, images: jax.Array, *camera_row: jax.Array) -> dict[str, jax.Array]:
-        levels = images.astype(jnp.float32) if fixed_size else resized(images, spec.image_size)
-        outputs = network.apply(variables, normalize_pixels(levels / 255), *camera_row)
-        features = at_unit_length(outputs.features) | outputs.features
-        if outputs.selection is not None:
-            features[SELECTED] = outputs.selection.kept
-        return features
+    def graph(
+        variables: Any, images: jax.Array, camera_row: jax.Array | None = None
+    ) -> dict[str, jax.Array]:
+        if not fixed_size:
+            images = normalize_pixels(from_uint8(resized(images, spec.image_size)))
+        found = forward(variables, images, camera_row)
+        return at_unit_length(found) | found
 
     return graph
 

@@ -10,6 +10,7 @@ from dpeformer_jax.base.tables import read_table
 from dpeformer_jax.extraction.items import Box
 
 COLUMNS = ("frame", "x", "y", "w", "h")
+MOT = ("frame", "track", "x", "y", "w", "h")
 IGNORED = ("0", "0.0")  # the flag of a MOT row that is not to be considered
 
 
@@ -28,11 +29,17 @@ def read_boxes(path: Path) -> Iterator[Box]:
     yield from _boxes(path) if ordered else sorted(_boxes(path), key=lambda box: box.frame)
 
 
+def count_boxes(path: Path) -> int:
+    """Returns the number of boxes of a file; raises UserError as read_boxes does."""
+    return sum(1 for _ in _boxes(path))
+
+
 def _boxes(path: Path) -> Iterator[Box]:
-    for line, cells in _rows(path):
+    for line, first, cells in _rows(path):
         try:
             frame, x, y, w, h = (float(cells[name]) for name in COLUMNS)
-            box = Box(int(frame), x, y, w, h, cells["track"])
+            frame -= first
+            box = Box(int(frame), x - first, y - first, w, h, cells["track"])
         except (ValueError, OverflowError) as error:
             raise UserError(f"{path}, line {line}: {error}; expected numbers") from error
         if box.frame != frame or not (frame >= 0 and w > 0 and h > 0):
@@ -43,38 +50,25 @@ def _boxes(path: Path) -> Iterator[Box]:
         yield box
 
 
-def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
+def _rows(path: Path) -> Iterator[tuple[int, int, dict[str, str]]]:
+    """Yields the number of a line, from where it counts frames and pixels, and its cells."""
     if _has_header(path):
-        yield from read_table(path, COLUMNS, ("track",))
+        for line, cells in read_table(path, COLUMNS, ("track",)):
+            yield line, 0, cells
         return
     with path.open(newline="", encoding="utf-8-sig") as file:
         for line, cells in enumerate(csv.reader(file), 1):
             if not cells:
                 continue
-            if len(cells) < 6:
+            if len(cells) < len(MOT):
                 raise UserError(
                     f"{path}, line {line}: {len(cells)} columns; MOTChallenge has at least "
-                    "frame,track,x,y,w,h"
+                    f"{','.join(MOT)}"
                 )
-            frame, track, x, y, w, h, *rest = map(str.strip, cells)
-            if rest and rest[0] in IGNORED:
+            found = dict(zip((*MOT, "considered"), map(str.strip, cells), strict=False))
+            if found.get("considered") in IGNORED:
                 continue
-            yield (
-                line,
-                _from_1(path, line, frame, x, y)
-                | {
-                    "w": w,
-                    "h": h,
-                    "track": "" if track == "-1" else track,
-                },
-            )
-
-
-def _from_1(path: Path, line: int, frame: str, x: str, y: str) -> dict[str, str]:
-    try:
-        return {name: str(float(v) - 1) for name, v in (("frame", frame), ("x", x), ("y", y))}
-    except ValueError as error:
-        raise UserError(f"{path}, line {line}: {error}; expected numbers") from error
+            yield line, 1, found | {"track": "" if found["track"] == "-1" else found["track"]}
 
 
 def _has_header(path: Path) -> bool:

@@ -3,6 +3,8 @@
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
+from typing import BinaryIO
 
 import numpy as np
 
@@ -13,6 +15,16 @@ from dpeformer_jax.extraction.items import Item
 from dpeformer_jax.extraction.rows import About, Rows
 
 SETTINGS = "settings.json"
+
+
+def errors_in(form: ModuleType, piece: Path | BinaryIO, items: Sequence[Item]) -> np.ndarray | None:
+    """Returns the errors [n] that a piece tells; None where it is of other pictures or damaged."""
+    try:
+        if form.read_column(piece, "path").tolist() != [item.path for item in items]:
+            return None
+        return form.read_column(piece, "error")
+    except UserError:
+        return None
 
 
 class Parts:
@@ -49,14 +61,7 @@ class Parts:
     def errors(self, number: int, items: Sequence[Item]) -> np.ndarray | None:
         """Returns the errors [n] of a piece that holds these pictures; None where there is none."""
         path = self._path(number)
-        if not path.exists():
-            return None
-        try:
-            if self._form.read_column(path, "path").tolist() != [item.path for item in items]:
-                return None
-            return self._form.read_column(path, "error")
-        except UserError:  # damaged: it is written anew
-            return None
+        return errors_in(self._form, path, items) if path.exists() else None
 
     def join(self, count: int) -> None:
         """Writes the target from the first pieces, whole or not at all, and removes the folder."""

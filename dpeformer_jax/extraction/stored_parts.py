@@ -8,6 +8,7 @@ from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.extraction import parquet_file
 from dpeformer_jax.extraction.items import Item
 from dpeformer_jax.extraction.object_store import located
+from dpeformer_jax.extraction.parts import errors_in
 from dpeformer_jax.extraction.rows import About, Rows
 
 SETTINGS = "_settings.json"  # readers of Parquet pass over names that start with "_"
@@ -53,13 +54,8 @@ class StoredParts:
         path = self._path(number)
         if not self._exists(path):
             return None
-        try:
-            with self._system.open_input_file(path) as file:
-                if parquet_file.read_column(file, "path").tolist() != [i.path for i in items]:
-                    return None
-                return parquet_file.read_column(file, "error")
-        except UserError:  # damaged: it is written anew
-            return None
+        with self._system.open_input_file(path) as file:
+            return errors_in(parquet_file, file, items)
 
     def join(self, count: int) -> None:
         """Removes what an earlier extraction of more pictures left beyond the first pieces."""

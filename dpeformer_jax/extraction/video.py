@@ -10,7 +10,7 @@ from dpeformer_jax.base.boxes import crop_boxes
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.image_files import is_image
 from dpeformer_jax.base.pictures import PictureError, Source, open_picture, to_rgb
-from dpeformer_jax.extraction.boxes import read_boxes
+from dpeformer_jax.extraction.boxes import count_boxes, read_boxes
 from dpeformer_jax.extraction.items import Item, seconds_of
 from dpeformer_jax.extraction.listing import Labels
 
@@ -48,7 +48,7 @@ class VideoListing:
 
     def count(self) -> int:
         """Returns the number of boxes."""
-        return sum(1 for _ in read_boxes(self._boxes))
+        return count_boxes(self._boxes)
 
 
 class Frames:

@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 import pyarrow as pa
 
 from dpeformer_jax.base.interfaces import LabelledImages, TestSet
-from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
+from dpeformer_jax.checkpoint.checksums import fingerprint_of
 from dpeformer_jax.features import SELECTED, FeaturePass, Features
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.retrieval import verification
@@ -69,7 +68,7 @@ def evaluate(
             "scores change with config.eval.batch_size and with the order of files",
             features.batch_size,
         )
-    weights = fingerprint(fingerprints(jax.device_get(variables)))
+    weights = fingerprint_of(variables)
     stored = None if checkpoint is None else read_calibration(checkpoint, weights)
     if stored is not None and not fits(stored, settings):
         LOG.warning(

@@ -62,7 +62,7 @@ class Gallery:
 
     def __init__(self, where: str | Path):
         """Opens a gallery; use `open` or `create`."""
-        self._where, local = str(where), not is_url(str(where))
+        self._where, local = str(where), not is_url(where)
         self._folder = Path(where) if local else None
         with explained(self._where):
             self._database = connect(self._where)
@@ -154,7 +154,9 @@ class Gallery:
         Raises:
             UserError: the features are of another form, or another process writes.
         """
-        vectors = self._checked(features, len(paths))
+        features = np.ascontiguousarray(features, np.float32)
+        self._refuse_misfit(features, len(paths))
+        vectors = pa.FixedSizeListArray.from_arrays(pa.array(features.ravel()), self.width)
         unknown: list[None] = [None] * len(paths)
         labels = [unknown if of is None else of for of in (identities, cameras, times)]
         columns = dict(zip(COLUMNS, map(list, (paths, *labels)), strict=True))
@@ -194,7 +196,7 @@ class Gallery:
                 f"{self._where} has no approximate index; `dpeformer index build` makes one"
             )
         vectors = np.asarray(features)
-        self._checked(vectors, len(vectors))
+        self._refuse_misfit(vectors, len(vectors))
         condition = (where or Filter()).sql()
         index = index if condition is None else None
         hits: list[list[Hit]] = []
@@ -313,8 +315,7 @@ class Gallery:
             hits[row.get("query_index", 0)].append(Hit(*told))  # one query alone has no index
         return [sorted(own, key=lambda hit: hit.distance) for own in hits]
 
-    def _checked(self, features: np.ndarray, count: int) -> pa.Array:
-        features = np.asarray(features)
+    def _refuse_misfit(self, features: np.ndarray, count: int) -> None:
         if features.shape != (count, self.width):
             raise UserError(
                 f"features have shape {features.shape}, expected ({count}, {self.width}): the "
@@ -323,8 +324,6 @@ class Gallery:
         lengths = np.linalg.norm(features, axis=1)
         if not (np.abs(lengths - 1) <= LENGTH).all():
             raise UserError("features must have length 1; a picture that cannot be read has none")
-        flat = np.ascontiguousarray(features, np.float32).ravel()
-        return pa.FixedSizeListArray.from_arrays(pa.array(flat), self.width)
 
     def _refuse_unfinished(self) -> None:
         if self.unfinished:

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from dpeformer_jax.checkpoint.checksums import fingerprint, fingerprints
+from dpeformer_jax.checkpoint.checksums import fingerprint_of
 from dpeformer_jax.checkpoint.weights import CONVERSION, Weights, load_weights, workdir_of
 from dpeformer_jax.features import CONCAT, joined_by_concat
 from dpeformer_jax.model.families import outputs_of
@@ -29,7 +29,7 @@ def describe(checkpoint: Path) -> dict[str, Any]:
         UserError: there is no such checkpoint, or it or its calibration is damaged.
     """
     weights = load_weights(checkpoint)
-    print_of = fingerprint(fingerprints(weights.variables))
+    print_of = fingerprint_of(weights.variables)
     workdir = workdir_of(weights.folder)
     calibration = None
     if weights.spec is not None and weights.complete:
