@@ -48,6 +48,6 @@ def run(given: argparse.Namespace) -> int:
     told = {"removed": removed, "finished": finished}
     text = f"{given.index}: pictures removed: {removed}"
     if finished:
-        text += "; an earlier removal, which was interrupted, is finished too"
+        text += "; nothing is left of what an earlier, interrupted removal had removed"
     arguments.show(given, told, text)
     return 0 if removed or finished else 1
