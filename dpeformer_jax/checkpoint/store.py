@@ -25,6 +25,16 @@ KEPT = 3  # newest checkpoints that stay on disk
 LOG = logging.getLogger(__name__)
 
 
+class _Manager(ocp.CheckpointManager):
+    """Leaves signals to the training, which saves on SIGTERM itself (runtime/processes.py).
+
+    orbax before 0.12.3 fails in several processes where JAX's preemption service is off.
+    """
+
+    def reached_preemption(self, step: int) -> bool:
+        return False
+
+
 class Checkpoints:
     """The checkpoints of one workdir, named by their step.
 
@@ -44,7 +54,7 @@ class Checkpoints:
             cleanup_tmp_directories=True,
             lightweight_initialize=True,  # a damaged one must not stop the others from being found
         )
-        self._manager = ocp.CheckpointManager(directory.absolute(), options=options)
+        self._manager = _Manager(directory.absolute(), options=options)
         if not same_everywhere(self.newest or 0):
             raise UserError(
                 f"{directory}: the processes see different checkpoints; --workdir must lie on a "
