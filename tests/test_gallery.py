@@ -383,16 +383,25 @@ print("done", flush=True)
 """
 
 
+def forgetting(where):
+    process = start("-c", FORGETTING, where)
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
 @pytest.mark.slow
 def test_kills_while_forgetting_are_noticed_and_finished(where):
     gallery, rng, unfinished = enrolling.opened(where), random.Random(1), 0
     for batch in range(20):
         enrol(gallery, batch)
-    for _ in range(6):
+    process, began = forgetting(where), time.monotonic()
+    assert process.stdout.readline() == "done\n"
+    whole = time.monotonic() - began
+    process.communicate()
+    for _ in range(20):
         enrol(gallery, 7)
-        process = start("-c", FORGETTING, where)
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(rng.uniform(0, 0.25))
+        process = forgetting(where)
+        time.sleep(rng.uniform(0, whole))
         process.kill()
         done = "done" in process.communicate()[0]
         if gallery.unfinished:
@@ -409,7 +418,9 @@ def test_kills_while_forgetting_are_noticed_and_finished(where):
         assert removed in (0, BATCH) and not (done and removed)
         assert traces(every_file(where), 7) == [0, 0, 0]
         assert len(gallery) == 19 * BATCH
-    assert unfinished, "no kill met a removal"
+        if unfinished == 4:
+            return
+    pytest.fail(f"{unfinished} of 20 kills met a removal; 4 should have")
 
 
 @pytest.mark.slow
