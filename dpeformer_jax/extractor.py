@@ -117,6 +117,12 @@ class Extractor:
         return found if self.preset is None else f"{found}-{self.preset}"
 
     @property
+    def variables(self) -> dict[str, Any]:
+        """The weights, on the devices."""
+        self._started()
+        return self._variables
+
+    @property
     def widths(self) -> dict[str, int]:
         """The features by name, with the numbers of each."""
         return {name: x.shape[1] for name, x in self._empty.items() if name != SELECTED}

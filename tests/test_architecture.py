@@ -26,9 +26,13 @@ ALLOWED = {
     "dpeformer_jax/extracted.py": ("features",),
     "dpeformer_jax/extractor.py": WITH_EXTRACTOR[1:],
     "dpeformer_jax/extraction": (*WITH_EXTRACTOR,),
-    "dpeformer_jax/pictures": ("base",),
+    "dpeformer_jax/explanation": (*WITH_EXTRACTOR,),
+    "dpeformer_jax/pictures": ("explanation", "model", "base"),
     "dpeformer_jax/export": ("retrieval", *WITH_EXTRACTOR),
-    "dpeformer_jax/serving": ("extraction", "retrieval", *WITH_EXTRACTOR),
+    "dpeformer_jax/serving": (
+        *("extraction", "explanation", "pictures", "retrieval"),
+        *WITH_EXTRACTOR,
+    ),
     "dpeformer_jax/cli": (
         *("serving", "extraction", "export", "pictures", "retrieval", "__version__"),
         *WITH_EXTRACTOR,
@@ -40,7 +44,7 @@ OURS = (PACKAGE, "data", "configs", "main", "convert_weights", "benchmarks", "te
 # The base install runs these with what pyproject.toml lists as `dependencies`.
 SERVING = (
     *("base", "runtime", "model", "checkpoint", "conversion"),
-    *("extraction", "export", "serving", "pictures", "cli"),
+    *("extraction", "explanation", "export", "serving", "pictures", "cli"),
 )
 SERVING_FILES = (
     *("features.py", "loading.py", "extracted.py", "extractor.py", "__init__.py", "__main__.py"),
@@ -55,6 +59,8 @@ EXTRAS = {
     "extraction/parquet_file.py": {"pyarrow"},
     "extraction/ray_pool.py": {"ray"},
     "extraction/video.py": {"av"},
+    "pictures/explanation_figure.py": {"matplotlib"},
+    "pictures/patch_overlay.py": {"matplotlib"},
 }
 TORCH = ("torch", "timm", "safetensors", "torchvision")
 TORCH_FILE = ROOT / "dpeformer_jax/conversion/torch_files.py"

@@ -7,11 +7,12 @@ import sys
 
 from dpeformer_jax import __version__
 from dpeformer_jax.base.command import log_to_stderr, one_paragraph
-from dpeformer_jax.cli import export, extract, forget, index, info, match, search
+from dpeformer_jax.cli import explain, export, extract, forget, index, info, match, search
 
 COMMANDS = {
     "extract": extract,
     "match": match,
+    "explain": explain,
     "index": index,
     "search": search,
     "forget": forget,
@@ -23,6 +24,7 @@ A first walk, with a checkpoint (the workdir of a training, or what convert_weig
 
   dpeformer info runs/mine
   dpeformer match a.jpg b.jpg --checkpoint runs/mine
+  dpeformer explain a.jpg b.jpg --checkpoint runs/mine --out why.png
   dpeformer index add people.index FOLDER --folders --checkpoint runs/mine
   dpeformer search people.index a.jpg --checkpoint runs/mine --sheet answers.jpg
   dpeformer forget people.index --identity anna

@@ -1,5 +1,6 @@
 """The field's strong baseline: class token, norm, classifier (arXiv 2102.04378, table 1)."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -18,6 +19,11 @@ class Baseline(Network):
         self.backbone = self.build_backbone()
         self.neck = PartNorm()
         self.classifier = classifier(self.spec.num_classes)
+
+    @nn.nowrap
+    def pieces(self, feature: str) -> dict[str, int]:
+        """Returns the pieces of a feature; see Network."""
+        return {"class token": self.width}
 
     def encode(
         self, images: jax.Array, camera_row: jax.Array | None, keys: jax.Array | None = None

@@ -33,6 +33,11 @@ class CLIPReID(Network):
         self.classifier = classifier(spec.num_classes)
         self.projected_classifier = classifier(spec.num_classes)
 
+    @nn.nowrap
+    def pieces(self, feature: str) -> dict[str, int]:
+        """Returns the pieces of a feature; see Network."""
+        return {"class token": self.width, "projection": self.spec.projection}
+
     def encode(
         self, images: jax.Array, camera_row: jax.Array | None, keys: jax.Array | None = None
     ) -> tuple[jax.Array, jax.Array]:

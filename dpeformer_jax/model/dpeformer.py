@@ -1,5 +1,6 @@
 """DPEFormer: backbone, holistic parts, selected and blended parts, classifiers."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -40,6 +41,12 @@ class DPEFormer(Network):
         self.blended_classifier = classifier(spec.num_classes)
         self.global_classifier = classifier(spec.num_classes)
         self.part_classifier = PartClassifier(spec.num_classes)
+
+    @nn.nowrap
+    def pieces(self, feature: str) -> dict[str, int]:
+        """Returns the parts of a feature; see Network."""
+        name = {"holistic": "stripe", "parts": "part"}[feature]
+        return {f"{name} {number}": self.width for number in range(1, self.spec.parts + 1)}
 
     def encode(
         self, images: jax.Array, camera_row: jax.Array | None, keys: jax.Array | None = None

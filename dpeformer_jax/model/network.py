@@ -44,6 +44,14 @@ class Network(nn.Module):
         """Returns the outputs; in training the norms take the batch's statistics."""
         raise NotImplementedError
 
+    @nn.nowrap
+    def pieces(self, feature: str) -> dict[str, int]:
+        """Returns what a feature is put together from: the width of each piece by name, in order.
+
+        No two features that are compared together have pieces of one name.
+        """
+        raise NotImplementedError
+
     def __call__(self, images: jax.Array, camera_row: jax.Array | None = None) -> Outputs:
         """Evaluates each image on its own, unless the spec `mixes_batch`.
 
@@ -65,6 +73,11 @@ class Network(nn.Module):
         """
         encoded = encoded_views(self, views, camera_row, keys, gather, self.microbatches)
         return tuple(self.heads(view, train=True) for view in encoded)
+
+    @property
+    def width(self) -> int:
+        """Width of the backbone's tokens."""
+        return VARIANTS[self.spec.variant].width
 
     def build_backbone(self) -> VisionTransformer:
         """Builds the backbone of the spec."""

@@ -1,5 +1,6 @@
 """PASS: a baseline with part tokens that its pre-training made (arXiv 2203.03931, section 3.4)."""
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -15,6 +16,13 @@ class PASS(Baseline):
     spec's `fusion` is "mean". Logits: "global" [B, C]. With `token_necks` each of the tokens has a
     neck of its own, in front of the fusion.
     """
+
+    @nn.nowrap
+    def pieces(self, feature: str) -> dict[str, int]:
+        """Returns the pieces of a feature; see Network."""
+        if self.spec.fusion == "mean":
+            return {"mean of the tokens": self.width}
+        return {"class token": self.width, "part tokens": self.width}
 
     def encode(
         self, images: jax.Array, camera_row: jax.Array | None, keys: jax.Array | None = None

@@ -3,6 +3,7 @@
 The side information embedding and overlapping patches are fields of the backbone.
 """
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -56,6 +57,12 @@ class TransReID(Network):
         self.neck, self.local_neck = PartNorm(), PartNorm()
         self.classifier = classifier(self.spec.num_classes)
         self.local_classifier = PartClassifier(self.spec.num_classes)
+
+    @nn.nowrap
+    def pieces(self, feature: str) -> dict[str, int]:
+        """Returns the pieces of a feature; see Network."""
+        groups = {f"jigsaw group {number}": self.width for number in range(1, LOCAL + 1)}
+        return {"class token": self.width, **groups}
 
     def encode(
         self, images: jax.Array, camera_row: jax.Array | None, keys: jax.Array | None = None

@@ -1,4 +1,4 @@
-"""A picture of what a search found: a query a row, its answers beside it."""
+"""A picture of rankings, as papers show them: a query a row, its answers beside it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,28 +8,42 @@ from PIL import Image, ImageDraw, ImageFont
 
 from dpeformer_jax.base.atomic_write import atomic_write
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.base.pictures import PictureError, open_picture, to_rgb
+from dpeformer_jax.base.pictures import PictureError, Source, open_picture, to_rgb
+from dpeformer_jax.pictures.style import FAINT, INK, PAPER, RIGHT, WRONG
 
 TILE, MARGIN, TEXT = (112, 224), 12, 14  # pixels: of a picture, between two, of a line
 LINES = 3  # of a caption
 FORMATS = (".jpg", ".jpeg", ".png", ".webp")
 MOST = 200  # rows: a JPEG has at most 65,535 lines
-PAPER, INK, FAINT, QUERY = "white", "#222222", "#d8d8d8", "#0b57a4"
+FRAME, DASH, BADGE = 4, 7, 22  # pixels: width of a frame, its dashes, its mark
+QUERY = "#0b57a4"  # colour of a query's caption
+# Lines of the marks, in shares of a mark's size.
+TICK = (((0.2, 0.55), (0.42, 0.78)), ((0.42, 0.78), (0.82, 0.25)))
+CROSS = (((0.25, 0.25), (0.78, 0.78)), ((0.25, 0.78), (0.78, 0.25)))
 
 
 class Tile(NamedTuple):
-    """A picture and the lines below it, at most LINES."""
+    """A picture and the lines below it, at most LINES.
 
-    path: str
+    right: whether it shows the person that was asked for, None where nobody knows. A right one has
+    a green frame and a tick, a wrong one a red, dashed frame and a cross.
+    """
+
+    picture: Source
     lines: tuple[str, ...]
+    right: bool | None = None
 
 
 class Row(NamedTuple):
-    """A query and its answers; note: what stands in place of answers where there are none."""
+    """A query and its answers.
+
+    note: what stands in place of answers where there are none; title: above the row.
+    """
 
     query: Tile
     answers: Sequence[Tile]
     note: str
+    title: str = ""
 
 
 def write_sheet(target: Path, rows: Sequence[Row]) -> None:
@@ -56,7 +70,8 @@ def check_sheet(target: Path) -> None:
 
 def draw_sheet(rows: Sequence[Row]) -> Image.Image:
     """Draws the rows one below the other."""
-    height = TILE[1] + LINES * TEXT + 2 * MARGIN
+    titled = TEXT + MARGIN // 2 if any(row.title for row in rows) else 0
+    height = titled + TILE[1] + LINES * TEXT + 2 * MARGIN
     columns = 1 + max([len(row.answers) for row in rows] + [2])
     width = columns * (TILE[0] + MARGIN) + 3 * MARGIN
     sheet = Image.new("RGB", (width, max(height * len(rows), height)), PAPER)
@@ -64,6 +79,8 @@ def draw_sheet(rows: Sequence[Row]) -> Image.Image:
     font = ImageFont.load_default(TEXT - 3)
     for number, row in enumerate(rows):
         top = number * height + MARGIN
+        draw.text((MARGIN, top), row.title, INK, ImageFont.load_default(TEXT))
+        top += titled
         _paste(sheet, draw, font, row.query, MARGIN, top, QUERY)
         left = TILE[0] + 4 * MARGIN
         divider = left - 2 * MARGIN + MARGIN // 2
@@ -84,18 +101,45 @@ def _paste(
     top: int,
     colour: str,
 ) -> None:
-    try:
-        picture = to_rgb(open_picture(tile.path))
-        picture.thumbnail(TILE, Image.Resampling.BICUBIC)
-        if picture.height < TILE[1] and picture.width < TILE[0]:
-            scale = min(TILE[0] / picture.width, TILE[1] / picture.height)
-            size = round(picture.width * scale), round(picture.height * scale)
-            picture = picture.resize(size, Image.Resampling.BICUBIC)
-    except PictureError:
-        picture = Image.new("RGB", TILE, FAINT)
-    sheet.paste(picture, (left + (TILE[0] - picture.width) // 2, top + TILE[1] - picture.height))
+    picture = _sized(tile.picture)
+    corner = left + (TILE[0] - picture.width) // 2, top + TILE[1] - picture.height
+    sheet.paste(picture, corner)
+    if tile.right is not None:
+        _mark(draw, corner, picture.size, tile.right)
     for line, text in enumerate(tile.lines[:LINES]):
         draw.text((left, top + TILE[1] + 2 + line * TEXT), _fitted(font, text), colour, font)
+
+
+def _sized(source: Source) -> Image.Image:
+    """Returns a picture as large as a tile allows; a grey field where it cannot be read."""
+    try:
+        picture = to_rgb(open_picture(source))
+    except PictureError:
+        return Image.new("RGB", TILE, FAINT)
+    scale = min(TILE[0] / picture.width, TILE[1] / picture.height)
+    size = max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)
+    return picture.resize(size, Image.Resampling.BICUBIC)
+
+
+def _mark(
+    draw: ImageDraw.ImageDraw, corner: tuple[int, int], size: tuple[int, int], right: bool
+) -> None:
+    """Draws a frame and a mark in the lower right corner of a picture."""
+    (left, top), colour = corner, RIGHT if right else WRONG
+    end, bottom = left + size[0] - 1, top + size[1] - 1
+    draw.rectangle((left, top, end, bottom), outline=colour, width=FRAME)
+    if not right:  # paper over the frame makes dashes of it
+        inner = FRAME - 1
+        for x in range(left + DASH, end - DASH, 2 * DASH):
+            draw.rectangle((x, top, x + DASH, top + inner), PAPER)
+            draw.rectangle((x, bottom - inner, x + DASH, bottom), PAPER)
+        for y in range(top + DASH, bottom - DASH, 2 * DASH):
+            draw.rectangle((left, y, left + inner, y + DASH), PAPER)
+            draw.rectangle((end - inner, y, end, y + DASH), PAPER)
+    x, y = end - BADGE, bottom - BADGE
+    draw.rectangle((x, y, end, bottom), colour)
+    for ends in TICK if right else CROSS:
+        draw.line([(x + BADGE * across, y + BADGE * down) for across, down in ends], PAPER, 3)
 
 
 def _fitted(font: ImageFont.FreeTypeFont | ImageFont.ImageFont, text: str) -> str:

@@ -1,0 +1,109 @@
+"""A figure of what a network made of one picture, or of two and their distance."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from dpeformer_jax.base.atomic_write import atomic_write
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.explanation.explain import Choice, Explanation
+from dpeformer_jax.pictures.patch_overlay import show_amounts, show_kept, show_parts, show_picture
+from dpeformer_jax.pictures.style import DPI, FAINT, INK, SERIES, WRONG
+
+FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".svg", ".pdf")
+PANEL, CURVE, ROW, BARS = 1.6, 3.4, 3.1, 0.28  # inches: widths, height, height of a bar
+FEWEST_BARS = 2  # that there is room for
+
+
+def check_figure(target: Path) -> None:
+    """Raises UserError where a file exists, or its name ends with none of FORMATS."""
+    if target.exists():
+        raise UserError(f"{target} exists already; choose another name")
+    if target.suffix.lower() not in FORMATS:
+        raise UserError(f"{target} must be named *{', *'.join(FORMATS)}")
+
+
+def write_figure(target: Path, figure: Figure) -> None:
+    """Writes a figure, whole or not at all, in the format that its name ends with."""
+    kind = target.suffix.lower().lstrip(".")
+    with atomic_write(target) as partial:
+        figure.savefig(partial, format=kind, dpi=DPI)
+
+
+def draw_explanations(
+    explanations: Sequence[Explanation],
+    titles: Sequence[str],
+    contributions: Mapping[str, float] | None = None,
+    told: str = "",
+) -> Figure:
+    """Draws a row for each picture, and below them what their distance is made of.
+
+    Args:
+        titles: of the pictures.
+        contributions: of two pictures, by piece, see explanation/contributions.py.
+        told: what is known of the pair, such as a verdict.
+    """
+    chooses = any(found.choice is not None for found in explanations)
+    panels = 5 if chooses else 3
+    widths = [PANEL] * panels + ([CURVE] if chooses else [])
+    heights = [ROW] * len(explanations)
+    if contributions:
+        heights.append(BARS * max(len(contributions), FEWEST_BARS) + 0.8)
+    figure = Figure(figsize=(sum(widths), sum(heights)), layout="constrained")
+    parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
+    for part, found, title in zip(parts, explanations, titles, strict=False):
+        part.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
+        _draw_row(list(part.subplots(1, len(widths), width_ratios=widths)), found)
+    if contributions:
+        _draw_bars(parts[-1].subplots(), contributions, told)
+    return figure
+
+
+def _draw_row(axes: list[Axes], found: Explanation) -> None:
+    show_picture(axes[0], found.pixels, "as the network sees it")
+    about = found.pixels, found.spec
+    if found.choice is not None:
+        show_kept(axes[1], *about, found.choice)
+        show_parts(axes[2], *about, found.choice)
+        draw_similarity(axes[5], found.choice, found.spec.min_patches)
+    rollout, last = axes[1:3] if found.choice is None else axes[3:5]
+    show_amounts(rollout, *about, found.rollout, "attention rollout")
+    show_amounts(last, *about, found.last.mean(axis=0), "attention, last block")
+
+
+def draw_similarity(axes: Axes, choice: Choice, fewest: int) -> None:
+    """Draws the similarities in falling order, the largest drop among them, and K."""
+    falling, places = choice.falling, np.arange(1, len(choice.falling) + 1)
+    axes.axvspan(0.5, choice.count + 0.5, color=FAINT, alpha=0.6, lw=0)
+    axes.plot(places, falling, ".-", color=INK, lw=0.8, ms=3)
+    gap = choice.gap
+    drop = falling[gap - 1 : gap + 1]
+    axes.plot([gap, gap + 1], drop, "o-", color=WRONG, lw=2.5, ms=5)
+    late = gap > len(falling) / 2
+    beside = {"xytext": (-8 if late else 8, 0), "textcoords": "offset points", "va": "center"}
+    side = {"ha": "right" if late else "left", "fontsize": 8, "color": WRONG}
+    axes.annotate("largest drop", (gap + 0.5, drop.mean()), **beside, **side)
+    axes.axvline(choice.count + 0.5, color=SERIES[0], lw=1.5)
+    told = ", the fewest allowed" if choice.count == fewest else ""
+    axes.set_title(f"similarity to the proxy; K = {choice.count}{told}", fontsize=9)
+    axes.set_xlabel("patches, the most similar first; kept: grey", fontsize=8)
+    axes.tick_params(labelsize=7)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_bars(axes: Axes, contributions: Mapping[str, float], told: str) -> None:
+    names, values = list(contributions), np.array(list(contributions.values()))
+    total = values.sum()
+    bars = axes.barh(names, values, color=SERIES[0], height=0.7)
+    shares = values / total if total else values
+    labels = [f"{value:.3f}  ({share:.0%})" for value, share in zip(values, shares, strict=True)]
+    axes.bar_label(bars, labels, padding=4, fontsize=8, color=INK)
+    axes.set_ylim(max(len(names), FEWEST_BARS) - 0.4, -0.6)
+    axes.set_xlim(0, max(values.max() * 1.25, 1e-6))
+    title = f"what each piece adds to the distance of {total:.3f}{told}"
+    axes.set_title(title, fontsize=9, loc="left")
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
