@@ -21,7 +21,7 @@ def test_a_sheet_shows_each_query_beside_its_answers(rows, tmp_path):
     assert sheet.width > 5 * TILE[0] and sheet.height > 2 * TILE[1]
     (one,) = (draw_sheet(rows[:1]),)
     assert one.height * 2 == sheet.height
-    query = Image.open(rows[0].query.path).convert("RGB")
+    query = Image.open(rows[0].query.picture).convert("RGB")
     shown = one.crop((12, 12, 12 + TILE[0], 12 + TILE[1])).resize(query.size, Image.Resampling.BOX)
     difference = [abs(a - b) for a, b in zip(shown.tobytes(), query.tobytes(), strict=True)]
     assert sum(difference) / len(difference) < 20  # it is the query, enlarged and shrunk again
