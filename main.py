@@ -8,7 +8,7 @@ try:
     from absl import app, flags
     from ml_collections import config_flags
 
-    from configs import calibration, modes, unpack
+    from configs import calibration, explain_pictures, modes, rank_pictures, unpack
     from configs.parsing import parse
 except ModuleNotFoundError as error:
     print(f"main.py: {error}; it needs more: pip install -e '.[train]'", file=sys.stderr)
@@ -32,14 +32,41 @@ WORKDIR = flags.DEFINE_string(
 CHECKPOINT = flags.DEFINE_string(
     "checkpoint",
     None,
-    "With --mode=eval and --mode=calibrate: this one instead of the workdir's newest.",
+    "This one instead of the workdir's newest, where a mode looks at one.",
 )
 MODE = flags.DEFINE_enum(
-    "mode", "train", ["train", "eval", "calibrate", "verify_data", "compare"], "What to do."
+    "mode",
+    "train",
+    ["train", "eval", "calibrate", "rank", "explain", "report", "verify_data", "compare"],
+    "What to do.",
 )
 JSON = flags.DEFINE_boolean(
     "json", False, "With --mode=verify_data and --mode=compare: the report as JSON."
 )
+QUERIES = flags.DEFINE_string(
+    "queries", "worst:8", "With --mode=rank and --mode=explain: worst:8, random:8, or names."
+)
+FEATURES = flags.DEFINE_list(
+    "features", [], "With --mode=rank and --mode=explain: of the network, as parts,concat."
+)
+COMPARE = flags.DEFINE_list(
+    "compare", [], "With --mode=rank and --mode=report: other workdirs, as B,C."
+)
+# Which modes have which flags, besides --config and --workdir.
+OF_MODE = {
+    "json": ("verify_data", "compare"),
+    "checkpoint": ("eval", "calibrate", "rank", "explain"),
+    "queries": ("rank", "explain"),
+    "features": ("rank", "explain"),
+    "compare": ("rank", "report"),
+}
+HINTS = {
+    "json": "; eval.json holds the scores",
+    "checkpoint": "; to train from weights set --config.init.checkpoint",
+    "queries": "",
+    "features": "",
+    "compare": "; two workdirs' scores: --mode=compare --workdir=A,B",
+}
 
 
 def run() -> None:
@@ -53,27 +80,28 @@ def run() -> None:
     keep_compiled()
     if MODE.value == "verify_data":
         modes.verify_data(config, JSON.value)
+        return
+    workdir = Path(WORKDIR.value).expanduser()
+    others = [Path(name).expanduser() for name in COMPARE.value]
+    looking = config, workdir, CHECKPOINT.value
+    if MODE.value == "train":
+        modes.run_training(config, workdir)
     elif MODE.value == "eval":
-        modes.run_evaluation(config, Path(WORKDIR.value).expanduser(), CHECKPOINT.value)
+        modes.run_evaluation(*looking)
     elif MODE.value == "calibrate":
-        workdir = Path(WORKDIR.value).expanduser()
-        calibration.run_calibration(config, workdir, CHECKPOINT.value)
-    else:
-        modes.run_training(config, Path(WORKDIR.value).expanduser())
+        calibration.run_calibration(*looking)
+    elif MODE.value == "rank":
+        rank_pictures.run_rank(*looking, QUERIES.value, FEATURES.value, others)
+    elif MODE.value == "explain":
+        explain_pictures.run_explain(*looking, QUERIES.value, FEATURES.value)
 
 
 def check_flags() -> None:
     """Raises UserError for a flag that the mode does not have, or lacks."""
     mode = MODE.value
-    if JSON.value and mode not in ("verify_data", "compare"):
-        raise UserError(
-            "--json is for --mode=verify_data and --mode=compare; eval.json holds the scores"
-        )
-    if CHECKPOINT.value is not None and mode not in ("eval", "calibrate"):
-        raise UserError(
-            "--checkpoint is for --mode=eval and --mode=calibrate; to train from weights set "
-            "--config.init.checkpoint"
-        )
+    for name, having in OF_MODE.items():
+        if flags.FLAGS[name].present and mode not in having:
+            raise UserError(f"--{name} is for --mode={' and --mode='.join(having)}{HINTS[name]}")
     if WORKDIR.value is None and mode != "verify_data":
         raise UserError(f"--mode={mode} needs --workdir=DIR, for what it writes")
     if CONFIG.value is None and mode != "compare":

@@ -15,7 +15,8 @@ from ml_collections import ConfigDict
 
 from configs import unpack
 from configs.checks import check
-from configs.modes import chosen_weights, cutouts_of, with_assumed_cameras
+from configs.modes import cutouts_of
+from configs.opened_network import chosen_weights, with_assumed_cameras
 from configs.parsing import adopt
 from data.calibration_set import CalibrationSet, given_set, held_out_set
 from data.dataset import load_dataset

@@ -4,7 +4,6 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,33 +12,28 @@ from ml_collections import ConfigDict
 
 from configs import unpack
 from configs.checks import check
-from configs.parsing import adopt
+from configs.opened_network import open_network, warn_of_trained_pictures
 from configs.record import check_config, differences, write_config
-from data.dataset import Dataset, load_dataset
+from data.dataset import load_dataset
 from data.occluders import load_cutouts
 from data.verify import as_text, verify
-from dpeformer_jax.base.errors import UserError, some
-from dpeformer_jax.base.interfaces import OccluderBank, TestSet
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.interfaces import OccluderBank
 from dpeformer_jax.checkpoint.weights import (
     CHECKPOINTS,
-    Weights,
     find_checkpoints,
-    load_weights,
     steps_of,
     workdir_of,
 )
-from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.retrieval.evaluate import evaluate
-from dpeformer_jax.retrieval.report import Evaluation, stored_report, write_report
+from dpeformer_jax.retrieval.report import Evaluation, write_report
 from dpeformer_jax.retrieval.scores_text import table
-from dpeformer_jax.runtime.devices import data_mesh, replicated
 from dpeformer_jax.training.loop import train
 from dpeformer_jax.training.workdir import (
     check_data,
     held,
     recorded_data,
     recorded_names,
-    recorded_pictures,
     refuse_held,
     refuse_unwritable,
 )
@@ -96,76 +90,14 @@ def cutouts_of(config: ConfigDict) -> tuple[OccluderBank | None, dict[str, str]]
 def run_evaluation(config: ConfigDict, workdir: Path, checkpoint: str | None) -> None:
     """Scores the workdir's newest checkpoint, or another, with the network of its own spec."""
     refuse_unwritable(workdir)
-    weights, source = chosen_weights(workdir, checkpoint)
-    trained_in = workdir_of(weights.folder)
-    adopt(config, unpack.fields_of(weights.spec), weights.spec)
-    check(config, jax.device_count(), jax.default_backend(), training=False)
-    spec = weights.spec
-    # A workdir of version 1 only counts its cameras, and so does a file of another program; the
-    # training set names them.
-    unnamed = spec.unnamed_cameras and (trained_in == workdir or weights.converted)
-    sampling = unpack.sampling_of(config) if unnamed else None
-    settings, names = unpack.data_settings_of(config), recorded_names(trained_in)
-    dataset = load_dataset(settings, config.eval.datasets, sampling, names)
-    warn_of_trained_pictures(dataset.tests, recorded_pictures(trained_in))
-    if unnamed and weights.converted:
-        spec = with_assumed_cameras(spec, dataset)
-    elif unnamed:
-        check_data(workdir, recorded_data(workdir) | {"datasets": dataset.provenance})
-        spec = spec.with_cameras(dataset.train.camera_names)
-    features = unpack.feature_pass_of(config, spec)
-    variables = jax.device_put(weights.variables, replicated(data_mesh()))
-    heading = source | {"step": weights.step}
-    scoring = unpack.scoring_of(config)
-    found = evaluate(*(features, variables, spec, dataset.tests, scoring, heading), weights.folder)
-    if trained_in != workdir:
+    opened = open_network(config, workdir, checkpoint)
+    weights, heading = opened.weights, opened.source | {"step": opened.weights.step}
+    scored = opened.features, opened.variables, opened.spec, opened.tests
+    found = evaluate(*scored, unpack.scoring_of(config), heading, weights.folder)
+    if workdir_of(weights.folder) != workdir:
         write_config(workdir, config)
     tell(workdir / "eval.json", found)
     tell_next(f"{workdir} holds eval.json", "compare", f"{workdir},OTHER")
-
-
-def with_assumed_cameras(spec: NetworkSpec, dataset: Dataset) -> NetworkSpec:
-    """Names a converted network's cameras by those of the training set in their order; says so."""
-    cameras = dataset.train.camera_names
-    LOG.warning(
-        "the converted network does not name the %d cameras that it embeds; they are taken for "
-        "%s, the cameras of this config's training set",
-        *(spec.sie_rows, some([f"{name} {number}" for name, number in cameras])),
-    )
-    return spec.with_cameras(cameras)
-
-
-def chosen_weights(workdir: Path, checkpoint: str | None) -> tuple[Weights, dict[str, Any]]:
-    """Reads the checkpoint to score; returns it and what eval.json says of where it is from."""
-    if not (workdir / CHECKPOINTS).exists():
-        # A workdir where another's checkpoint was scored names it.
-        checkpoint = checkpoint or stored_report(workdir / "eval.json").get("checkpoint")
-        if checkpoint is None:
-            raise UserError(
-                f"--workdir={workdir} holds no checkpoint; train first, or score "
-                "one from elsewhere by --checkpoint"
-            )
-    elif checkpoint is not None:
-        raise UserError(
-            f"--workdir={workdir} holds a training of its own, which --checkpoint would leave "
-            "out; leave out --checkpoint, or choose another --workdir for it"
-        )
-    weights = load_weights(Path(checkpoint or workdir))
-    weights.refuse_incomplete()
-    source = {} if checkpoint is None else {"checkpoint": str(weights.folder)}
-    trained_on = recorded_data(workdir_of(weights.folder))
-    return weights, source | ({"trained_on": trained_on} if trained_on else {})
-
-
-def warn_of_trained_pictures(tests: Sequence[TestSet], trained: set[bytes]) -> None:
-    """Warns where a test set shows pictures that were trained on, known by their SHA-256."""
-    for test in tests:
-        digests = [*test.query.digests, *test.gallery.digests]
-        if shared := sum(digest in trained for digest in digests):
-            LOG.warning(
-                "%s: %d of its %d pictures were trained on, so its scores are too high",
-                *(test.name, shared, len(digests)),
-            )
 
 
 def verify_data(config: ConfigDict, as_json: bool) -> None:

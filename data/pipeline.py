@@ -105,6 +105,10 @@ class Split:
         """Yields the images at the indices [S, B], a row at a time: uint8 [B, H, W, 3]."""
         return iter(self._in_workers(plan, self.pixels.__getitem__))
 
+    def encoded(self, index: int) -> bytes:
+        """Returns an image file as it is stored."""
+        return self._records.encoded(index)
+
     @cached_property
     def pixels(self) -> np.ndarray | Decoder:
         """Returns all images [M, H, W, 3]; without a cache each is decoded when indexed."""

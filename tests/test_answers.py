@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from dpeformer_jax.base.protocol import JUNK
-from dpeformer_jax.retrieval.answers import NONE, first_answers
+from dpeformer_jax.retrieval.answers import NONE, first_answers, nearest_matches
 from dpeformer_jax.retrieval.distances import exact
 from dpeformer_jax.retrieval.metrics import Scores
-from dpeformer_jax.retrieval.protocol import Labels
+from dpeformer_jax.retrieval.protocol import Labels, matches
 from dpeformer_jax.retrieval.ranking import rank
 from dpeformer_jax.retrieval.shares import Share
 
@@ -61,3 +61,13 @@ def test_the_first_right_answer_has_the_rank_of_the_scores():
     np.testing.assert_array_equal(
         found.right.argmax(1)[ranking.used] + 1, ranking.first[ranking.used]
     )
+
+
+def test_the_nearest_match_is_the_first_right_answer():
+    query, gallery, of_query, of_gallery = sides = drawn(3)
+    of_query.identities[5] = 99
+    found = first_answers(*sides, 282)
+    nearest = nearest_matches(query, gallery, matches(of_query, of_gallery), 40)
+    expected = found.places[np.arange(40), found.right.argmax(1)]
+    np.testing.assert_array_equal(nearest, np.where(found.right.any(1), expected, NONE))
+    assert nearest[5] == NONE

@@ -37,6 +37,9 @@ class LabelledImages(Images, Protocol):
     camera_names: tuple[Camera, ...]
     camera_rows: np.ndarray
 
+    def encoded(self, index: int) -> bytes:
+        """Returns an image file as it is stored, for pictures that people look at."""
+
 
 class TrainingImages(LabelledImages, Protocol):
     """Pictures to train on.

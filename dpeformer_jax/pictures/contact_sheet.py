@@ -55,6 +55,11 @@ def write_sheet(target: Path, rows: Sequence[Row]) -> None:
         UserError: the file exists, or its name ends with none of FORMATS.
     """
     check_sheet(target)
+    save_sheet(target, rows)
+
+
+def save_sheet(target: Path, rows: Sequence[Row]) -> None:
+    """Draws at most MOST rows and writes the picture in place of an older one."""
     sheet = draw_sheet(rows)
     with atomic_write(target) as partial, partial.open("wb") as file:
         sheet.save(file, Image.registered_extensions()[target.suffix.lower()], quality=90)

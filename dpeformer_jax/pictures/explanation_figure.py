@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -16,6 +17,7 @@ from dpeformer_jax.pictures.style import DPI, FAINT, INK, SERIES, WRONG
 FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".svg", ".pdf")
 PANEL, CURVE, ROW, BARS = 1.6, 3.4, 3.1, 0.28  # inches: widths, height, height of a bar
 FEWEST_BARS = 2  # that there is room for
+HATCHES = ("", "///", "...")  # beside the colours of the pairs
 
 
 def check_figure(target: Path) -> None:
@@ -36,29 +38,29 @@ def write_figure(target: Path, figure: Figure) -> None:
 def draw_explanations(
     explanations: Sequence[Explanation],
     titles: Sequence[str],
-    contributions: Mapping[str, float] | None = None,
-    told: str = "",
+    pairs: Mapping[str, Mapping[str, float]] = MappingProxyType({}),
 ) -> Figure:
-    """Draws a row for each picture, and below them what their distance is made of.
+    """Draws a row for each picture, and below them what the distances of some are made of.
 
     Args:
         titles: of the pictures.
-        contributions: of two pictures, by piece, see explanation/contributions.py.
-        told: what is known of the pair, such as a verdict.
+        pairs: by what is said of a pair, what each piece adds to its distance, see
+            explanation/contributions.py.
     """
     chooses = any(found.choice is not None for found in explanations)
     panels = 5 if chooses else 3
     widths = [PANEL] * panels + ([CURVE] if chooses else [])
     heights = [ROW] * len(explanations)
-    if contributions:
-        heights.append(BARS * max(len(contributions), FEWEST_BARS) + 0.8)
+    if pairs:
+        pieces = len(next(iter(pairs.values())))
+        heights.append(BARS * max(pieces * len(pairs), FEWEST_BARS) + 0.8)
     figure = Figure(figsize=(sum(widths), sum(heights)), layout="constrained")
     parts = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     for part, found, title in zip(parts, explanations, titles, strict=False):
         part.suptitle(title, x=0.01, ha="left", fontsize=10, fontweight="bold")
         _draw_row(list(part.subplots(1, len(widths), width_ratios=widths)), found)
-    if contributions:
-        _draw_bars(parts[-1].subplots(), contributions, told)
+    if pairs:
+        _draw_bars(parts[-1].subplots(), pairs)
     return figure
 
 
@@ -94,16 +96,22 @@ def draw_similarity(axes: Axes, choice: Choice, fewest: int) -> None:
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _draw_bars(axes: Axes, contributions: Mapping[str, float], told: str) -> None:
-    names, values = list(contributions), np.array(list(contributions.values()))
-    total = values.sum()
-    bars = axes.barh(names, values, color=SERIES[0], height=0.7)
-    shares = values / total if total else values
-    labels = [f"{value:.3f}  ({share:.0%})" for value, share in zip(values, shares, strict=True)]
-    axes.bar_label(bars, labels, padding=4, fontsize=8, color=INK)
+def _draw_bars(axes: Axes, pairs: Mapping[str, Mapping[str, float]]) -> None:
+    names = list(next(iter(pairs.values())))
+    height, most = 0.8 / len(pairs), max(max(told.values()) for told in pairs.values())
+    for place, (title, told) in enumerate(pairs.items()):
+        values, total = np.array(list(told.values())), sum(told.values())
+        at = np.arange(len(names)) + (place - (len(pairs) - 1) / 2) * height
+        style = {"color": SERIES[place], "hatch": HATCHES[place], "edgecolor": "white"}
+        label = f"{title}: distance {total:.3f}"
+        bars = axes.barh(at, values, height=0.9 * height, label=label, **style)
+        shares = values / total if total else values
+        labels = [f"{x:.3f}  ({share:.0%})" for x, share in zip(values, shares, strict=True)]
+        axes.bar_label(bars, labels, padding=4, fontsize=7, color=INK)
+    axes.set_yticks(np.arange(len(names)), names)
     axes.set_ylim(max(len(names), FEWEST_BARS) - 0.4, -0.6)
-    axes.set_xlim(0, max(values.max() * 1.25, 1e-6))
-    title = f"what each piece adds to the distance of {total:.3f}{told}"
-    axes.set_title(title, fontsize=9, loc="left")
+    axes.set_xlim(0, max(most * 1.25, 1e-6))
+    axes.set_title("what each piece adds to the distance", fontsize=9, loc="left")
+    axes.legend(fontsize=8, frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)

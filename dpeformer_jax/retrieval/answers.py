@@ -6,9 +6,9 @@ import numpy as np
 
 from dpeformer_jax.base.protocol import JUNK
 from dpeformer_jax.features import Features
-from dpeformer_jax.retrieval.distances import MEMORY_MB
+from dpeformer_jax.retrieval.distances import MEMORY_MB, exact
 from dpeformer_jax.retrieval.nearest import nearest
-from dpeformer_jax.retrieval.protocol import Labels
+from dpeformer_jax.retrieval.protocol import Labels, Pairs
 
 NONE = -1  # the place where a query has fewer answers
 
@@ -60,6 +60,19 @@ def first_answers(
     )
     gone = np.where(left_out, NONE, places), np.where(left_out, np.inf, distances)
     return Answers(*gone, same & ~left_out)
+
+
+def nearest_matches(query: Features, gallery: Features, pairs: Pairs, queries: int) -> np.ndarray:
+    """Returns the place [Q] of the nearest match of each query, NONE where it has none.
+
+    Args:
+        query, gallery: see first_answers; pairs: the matches.
+    """
+    distances = exact([*query.values()], [gallery[n] for n in query], pairs.rows, pairs.columns)
+    order = np.lexsort((pairs.columns, distances, pairs.rows))[::-1]
+    places = np.full(queries, NONE)
+    places[pairs.rows[order]] = pairs.columns[order]  # the nearest is written last
+    return places
 
 
 def _most_left_out(query: Labels, gallery: Labels) -> int:

@@ -87,8 +87,8 @@ def explain_to_file(
     found = explain(extractor, pictures, rows)
     pair = compare(extractor, *found, far) if len(found) == 2 else None
     titles = [_name(picture, place) for place, picture in enumerate(pictures, 1)]
-    drawn = {} if pair is None else {"contributions": pair.contributions, "told": _told(pair)}
-    write_figure(target, draw_explanations(found, titles, **drawn))
+    pairs = {} if pair is None else {_told(pair): pair.contributions}
+    write_figure(target, draw_explanations(found, titles, pairs))
     told = [_as_json(title, of) for title, of in zip(titles, found, strict=True)]
     both = None if pair is None else dataclasses.asdict(pair) | {"distance": pair.distance}
     return {"figure": str(target), "pictures": told, "pair": both}
@@ -99,7 +99,7 @@ def _name(picture: Source, place: int) -> str:
 
 
 def _told(pair: Pair) -> str:
-    return "" if pair.verdict is None else f": {pair.verdict}"
+    return "both pictures" if pair.verdict is None else f"both pictures, {pair.verdict}"
 
 
 def _as_json(title: str, found: Explanation) -> dict[str, Any]:

@@ -1,0 +1,108 @@
+"""What main.py's --mode=explain does: what a network looked at in queries and their answers."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from configs import unpack
+from configs.chosen_queries import Wanted, chosen_queries
+from configs.opened_network import OpenedNetwork, open_network
+from configs.rank_pictures import RankedQueries, rankings, target_of
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.interfaces import LabelledImages, TestSet
+from dpeformer_jax.base.progress import progress
+from dpeformer_jax.base.subset import Subset
+from dpeformer_jax.explanation.contributions import contributions
+from dpeformer_jax.explanation.explain import Explanation, explain_pixels
+from dpeformer_jax.model.families import build_network
+from dpeformer_jax.pictures.explanation_figure import draw_explanations, write_figure
+from dpeformer_jax.retrieval.answers import NONE
+from dpeformer_jax.retrieval.distances import targets_of
+
+LOG = logging.getLogger("configs.explain_pictures")
+
+
+def run_explain(
+    config: ConfigDict,
+    workdir: Path,
+    checkpoint: str | None,
+    queries: str,
+    features: Sequence[str],
+) -> None:
+    """Draws explain/DATA_SET/QUERY.png in the workdir for each wanted query of each test set.
+
+    A figure explains the query, its first wrong answer before the first right one, and that one.
+
+    Args:
+        queries: see configs/chosen_queries.py.
+        features: one, that answers are found by; () for the one that pictures are best compared by.
+    """
+    wanted = Wanted.parse(queries)
+    if jax.process_count() > 1:
+        raise UserError("--mode=explain runs in one process; leave config.distributed.enabled out")
+    if len(features) > 1:
+        raise UserError(f"--features={','.join(features)}: --mode=explain takes one feature")
+    network, scoring = open_network(config, workdir, checkpoint), unpack.scoring_of(config)
+    if scoring.metric != "cosine":
+        raise UserError("--mode=explain takes config.eval.metric = 'cosine' apart, and no other")
+    for test in network.tests:
+        feature = target_of(network, features)
+        places = chosen_queries(wanted, test, feature, workdir, config.seed)
+        (ranked,) = rankings("", network, test, places, [feature], scoring)
+        folder = workdir / "explain" / test.name.replace("/", "_")
+        for row in progress(range(len(places)), title="explaining", unit="query"):
+            figure = _figure(network, test, places[row], ranked, row, feature)
+            name = Path(test.query.paths[places[row]]).name
+            folder.mkdir(parents=True, exist_ok=True)
+            write_figure(folder / f"{name}.png", figure)
+        LOG.info("%s explains %d queries of %s", folder, len(places), test.name)
+
+
+def _figure(
+    network: OpenedNetwork,
+    test: TestSet,
+    place: int,
+    ranked: RankedQueries,
+    row: int,
+    feature: str,
+):
+    shown = {}  # by what is said of it: place in the gallery, rank
+    if not ranked.answers.right[row, 0]:
+        shown["first wrong answer"] = int(ranked.answers.places[row, 0]), 1
+    if ranked.nearest[row] != NONE:
+        first = int(ranked.ranking.first[row])
+        shown["first right answer"] = int(ranked.nearest[row]), first
+    found = [explained(network, test.query, [place])[0]]
+    titles = [f"query {_name(test.query, place)}"]
+    pairs = {}
+    built = build_network(network.spec)
+    members = targets_of(_members(found[0]))[feature]
+    for told, (answer, rank) in shown.items():
+        found += explained(network, test.gallery, [answer])
+        titles.append(f"{told}, rank {rank}: {_name(test.gallery, answer)}")
+        pieces = contributions(built, members, found[0].features, found[-1].features)
+        verdict = ranked.judge.verdict(sum(pieces.values()))
+        pairs[f"query and {told}" + (f", {verdict}" if verdict else "")] = pieces
+    return draw_explanations(found, titles, pairs)
+
+
+def _members(found: Explanation) -> list[str]:
+    return sorted(name for name in found.features if name != "concat")
+
+
+def explained(
+    network: OpenedNetwork, images: LabelledImages, places: Sequence[int]
+) -> list[Explanation]:
+    """Explains the pictures of a set at some places."""
+    rows = network.spec.rows_of(images.camera_names)[images.camera_rows]
+    (pixels,) = Subset(images, np.array(places)).batches(np.arange(len(places))[None])
+    built = build_network(network.spec)
+    return explain_pixels(built, network.variables, pixels, rows[np.array(places)])
+
+
+def _name(images: LabelledImages, place: int) -> str:
+    return f"{images.identity_names[place]} ({Path(images.paths[place]).name})"

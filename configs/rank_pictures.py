@@ -1,0 +1,188 @@
+"""What main.py's --mode=rank does: queries and their first answers, as papers show them."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from configs import unpack
+from configs.chosen_queries import Wanted, chosen_queries
+from configs.opened_network import OpenedNetwork, open_another, open_network
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.interfaces import LabelledImages, TestSet
+from dpeformer_jax.base.subset import Subset
+from dpeformer_jax.checkpoint.checksums import fingerprint_of
+from dpeformer_jax.features import CONCAT, SELECTED, Features
+from dpeformer_jax.pictures.contact_sheet import Row, Tile, save_sheet
+from dpeformer_jax.retrieval.answers import NONE, Answers, first_answers, nearest_matches
+from dpeformer_jax.retrieval.distances import targets_of
+from dpeformer_jax.retrieval.duplicates import duplicates
+from dpeformer_jax.retrieval.metrics import Ranking
+from dpeformer_jax.retrieval.protocol import Labels, matches
+from dpeformer_jax.retrieval.ranking import rank
+from dpeformer_jax.retrieval.scoring import Scoring
+from dpeformer_jax.retrieval.shares import Share
+from dpeformer_jax.retrieval.verdict import Judge, read_judge
+from dpeformer_jax.runtime.processes import is_first
+
+TOP = 10
+LOG = logging.getLogger("configs.rank_pictures")
+
+
+class RankedQueries(NamedTuple):
+    """How one network ranks the gallery for Q queries by one of its features.
+
+    nearest: [Q] place of each query's nearest match, NONE where it has none.
+    """
+
+    title: str
+    answers: Answers
+    nearest: np.ndarray
+    ranking: Ranking
+    judge: Judge
+
+
+def run_rank(
+    config: ConfigDict,
+    workdir: Path,
+    checkpoint: str | None,
+    queries: str,
+    features: Sequence[str],
+    others: Sequence[Path],
+) -> None:
+    """Draws rank.DATA_SET.png in the workdir for each test set.
+
+    Args:
+        queries: see configs/chosen_queries.py.
+        features: of each network a row; () for the one that pictures are best compared by.
+        others: workdirs whose rankings stand below the first's.
+    """
+    wanted = Wanted.parse(queries)
+    if jax.process_count() > 1:
+        raise UserError("--mode=rank runs in one process; leave config.distributed.enabled out")
+    networks = [open_network(config, workdir, checkpoint)]
+    networks += [open_another(config, other) for other in others]
+    names = [folder.name for folder in (workdir, *others)]
+    scoring = unpack.scoring_of(config)
+    for place, test in enumerate(networks[0].tests):
+        first = target_of(networks[0], features)
+        places = chosen_queries(wanted, test, first, workdir, config.seed)
+        found = [
+            ranked
+            for name, network in zip(names, networks, strict=True)
+            for ranked in rankings(name, network, network.tests[place], places, features, scoring)
+        ]
+        target = workdir / f"rank.{test.name.replace('/', '_')}.png"
+        if is_first():
+            save_sheet(target, list(rows_of(test, places, found)))
+        LOG.info("%s shows %d queries of %s", target, len(places), test.name)
+
+
+def target_of(network: OpenedNetwork, features: Sequence[str]) -> str:
+    """Returns the feature that comes first: the named one, or the best of the network."""
+    return features[0] if features else best_of(list(_names(network)))
+
+
+def best_of(names: Sequence[str]) -> str:
+    """Returns the feature that pictures are best compared by: CONCAT, or that behind the neck."""
+    return CONCAT if CONCAT in targets_of(names) else names[0] if len(names) == 1 else "after"
+
+
+def _names(network: OpenedNetwork) -> Sequence[str]:
+    (image,) = network.tests[0].query.batches(np.zeros((1, 1), int))
+    found = network.features.empty(network.variables, image)
+    return sorted(name for name in found if name != SELECTED)
+
+
+def rankings(
+    title: str,
+    network: OpenedNetwork,
+    test: TestSet,
+    places: np.ndarray,
+    features: Sequence[str],
+    scoring: Scoring,
+) -> Iterator[RankedQueries]:
+    """Yields the rankings of some queries by each of the features; () by the best one.
+
+    Raises:
+        UserError: the network has no such feature.
+    """
+    names = _names(network)
+    targets = targets_of(names)
+    chosen = features or [best_of(names)]
+    if unknown := [name for name in chosen if name not in targets]:
+        raise UserError(f"--features: {title} has no {unknown[0]!r}; it has {', '.join(targets)}")
+    members = sorted({member for name in chosen for member in targets[name]})
+    query = features_of(network, test.query, members, scoring, places)
+    gallery = features_of(network, test.gallery, members, scoring)
+    gallery = {name: x.astype(scoring.storage) for name, x in gallery.items()}
+    labels = Labels(test.query.identities, test.query.cameras).at(places)
+    others = Labels(test.gallery.identities, test.gallery.cameras)
+    if scoring.drop_duplicates:
+        others = others.without(duplicates(test))
+    weights = fingerprint_of(network.weights.variables)
+    for name in chosen:
+        sides = ({m: side[m] for m in targets[name]} for side in (query, gallery))
+        ours, theirs = sides
+        pairs = matches(labels, others, scoring.camera_rule)
+        asked = {"targets": {name: targets[name]}, "pairs": pairs, "memory_mb": scoring.memory_mb}
+        found = rank(ours, Share.of_all(theirs), labels, others, **asked)[name]
+        rule = {"camera_rule": scoring.camera_rule, "memory_mb": scoring.memory_mb}
+        answers = first_answers(ours, theirs, labels, others, TOP, **rule)
+        nearest = nearest_matches(ours, theirs, pairs, len(places))
+        judge = read_judge(network.weights.folder, weights, name)
+        yield RankedQueries(f"{title}, {name}", answers, nearest, Ranking.of(found), judge)
+
+
+def features_of(
+    network: OpenedNetwork,
+    images: LabelledImages,
+    names: Sequence[str],
+    scoring: Scoring,
+    places: np.ndarray | None = None,
+) -> Features:
+    """Returns the features of pictures, or of those at some places, as they are compared."""
+    spec = network.spec
+    rows = spec.rows_of(images.camera_names)[images.camera_rows]
+    some = images if places is None else Subset(images, places)
+    rows = rows if places is None else rows[places]
+    scaled = scoring.metric == "cosine"
+    return network.features(network.variables, some, rows, names, "features", scaled)
+
+
+def rows_of(test: TestSet, places: np.ndarray, found: Sequence[RankedQueries]) -> Iterator[Row]:
+    """Yields the rows of a picture: each query's rankings one above the other."""
+    for row, place in enumerate(places):
+        for ranked in found:
+            query = Tile(test.query.encoded(place), _caption(test.query, place, "query"))
+            answers = [
+                Tile(
+                    test.gallery.encoded(answer),
+                    _caption(test.gallery, answer, _judged(distance, ranked.judge)),
+                    bool(right),
+                )
+                for answer, distance, right in zip(*(x[row] for x in ranked.answers), strict=True)
+                if answer != NONE
+            ]
+            yield Row(query, answers, "no answer", f"{ranked.title}: {_told(ranked.ranking, row)}")
+
+
+def _told(ranking: Ranking, row: int) -> str:
+    if np.isnan(ranking.precision[row]):
+        return "no match in the gallery"
+    first = int(ranking.first[row])
+    return f"first match at rank {first}, average precision {100 * ranking.precision[row]:.1f} %"
+
+
+def _judged(distance: float, judge: Judge) -> str:
+    verdict = judge.verdict(distance)
+    return f"{distance:.3f}" if verdict is None else f"{distance:.3f} {verdict}"
+
+
+def _caption(images: LabelledImages, place: int, head: str) -> tuple[str, ...]:
+    camera = images.camera_names[images.camera_rows[place]][1]
+    return head, f"{images.identity_names[place]}, cam {camera}", Path(images.paths[place]).name
