@@ -8,7 +8,14 @@ try:
     from absl import app, flags
     from ml_collections import config_flags
 
-    from configs import calibration, explain_pictures, modes, rank_pictures, unpack
+    from configs import (
+        calibration,
+        explain_pictures,
+        modes,
+        rank_pictures,
+        report_pages,
+        unpack,
+    )
     from configs.parsing import parse
 except ModuleNotFoundError as error:
     print(f"main.py: {error}; it needs more: pip install -e '.[train]'", file=sys.stderr)
@@ -94,6 +101,8 @@ def run() -> None:
         rank_pictures.run_rank(*looking, QUERIES.value, FEATURES.value, others)
     elif MODE.value == "explain":
         explain_pictures.run_explain(*looking, QUERIES.value, FEATURES.value)
+    else:
+        report_pages.run_report(config, workdir, others)
 
 
 def check_flags() -> None:

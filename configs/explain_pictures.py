@@ -71,11 +71,11 @@ def _figure(
     feature: str,
 ):
     shown = {}  # by what is said of it: place in the gallery, rank
-    if not ranked.answers.right[row, 0]:
-        shown["first wrong answer"] = int(ranked.answers.places[row, 0]), 1
-    if ranked.nearest[row] != NONE:
-        first = int(ranked.ranking.first[row])
-        shown["first right answer"] = int(ranked.nearest[row]), first
+    if not ranked.shown.answers.right[row, 0]:
+        shown["first wrong answer"] = int(ranked.shown.answers.places[row, 0]), 1
+    if ranked.shown.nearest[row] != NONE:
+        first = int(ranked.shown.ranking.first[row])
+        shown["first right answer"] = int(ranked.shown.nearest[row]), first
     found = [explained(network, test.query, [place])[0]]
     titles = [f"query {_name(test.query, place)}"]
     pairs = {}

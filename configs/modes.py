@@ -28,6 +28,7 @@ from dpeformer_jax.checkpoint.weights import (
 from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.report import Evaluation, write_report
 from dpeformer_jax.retrieval.scores_text import table
+from dpeformer_jax.training.history import recorded
 from dpeformer_jax.training.loop import train
 from dpeformer_jax.training.workdir import (
     check_data,
@@ -69,7 +70,7 @@ def run_training(config: ConfigDict, workdir: Path) -> None:
         tell(workdir / name, found)
         write_scores(workdir, found.report)
 
-    with held(workdir):
+    with held(workdir), recorded(workdir):
         if steps_of(workdir):  # what is refused must not change config.json
             check_data(workdir, trained_on)
         write_config(workdir, config)

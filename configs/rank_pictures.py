@@ -18,14 +18,13 @@ from dpeformer_jax.base.subset import Subset
 from dpeformer_jax.checkpoint.checksums import fingerprint_of
 from dpeformer_jax.features import CONCAT, SELECTED, Features
 from dpeformer_jax.pictures.contact_sheet import Row, Tile, save_sheet
-from dpeformer_jax.retrieval.answers import NONE, Answers, first_answers, nearest_matches
+from dpeformer_jax.retrieval.answers import NONE
 from dpeformer_jax.retrieval.distances import targets_of
 from dpeformer_jax.retrieval.duplicates import duplicates
 from dpeformer_jax.retrieval.metrics import Ranking
-from dpeformer_jax.retrieval.protocol import Labels, matches
-from dpeformer_jax.retrieval.ranking import rank
+from dpeformer_jax.retrieval.protocol import Labels
 from dpeformer_jax.retrieval.scoring import Scoring
-from dpeformer_jax.retrieval.shares import Share
+from dpeformer_jax.retrieval.shown_ranking import ShownRanking, shown_ranking
 from dpeformer_jax.retrieval.verdict import Judge, read_judge
 from dpeformer_jax.runtime.processes import is_first
 
@@ -34,15 +33,10 @@ LOG = logging.getLogger("configs.rank_pictures")
 
 
 class RankedQueries(NamedTuple):
-    """How one network ranks the gallery for Q queries by one of its features.
-
-    nearest: [Q] place of each query's nearest match, NONE where it has none.
-    """
+    """How a network ranks the gallery for some queries by one of its features."""
 
     title: str
-    answers: Answers
-    nearest: np.ndarray
-    ranking: Ranking
+    shown: ShownRanking
     judge: Judge
 
 
@@ -84,7 +78,7 @@ def run_rank(
 
 def target_of(network: OpenedNetwork, features: Sequence[str]) -> str:
     """Returns the feature that comes first: the named one, or the best of the network."""
-    return features[0] if features else best_of(list(_names(network)))
+    return features[0] if features else best_of(list(feature_names(network)))
 
 
 def best_of(names: Sequence[str]) -> str:
@@ -92,7 +86,8 @@ def best_of(names: Sequence[str]) -> str:
     return CONCAT if CONCAT in targets_of(names) else names[0] if len(names) == 1 else "after"
 
 
-def _names(network: OpenedNetwork) -> Sequence[str]:
+def feature_names(network: OpenedNetwork) -> Sequence[str]:
+    """Returns the features that the network itself gives."""
     (image,) = network.tests[0].query.batches(np.zeros((1, 1), int))
     found = network.features.empty(network.variables, image)
     return sorted(name for name in found if name != SELECTED)
@@ -111,7 +106,7 @@ def rankings(
     Raises:
         UserError: the network has no such feature.
     """
-    names = _names(network)
+    names = feature_names(network)
     targets = targets_of(names)
     chosen = features or [best_of(names)]
     if unknown := [name for name in chosen if name not in targets]:
@@ -127,15 +122,9 @@ def rankings(
     weights = fingerprint_of(network.weights.variables)
     for name in chosen:
         sides = ({m: side[m] for m in targets[name]} for side in (query, gallery))
-        ours, theirs = sides
-        pairs = matches(labels, others, scoring.camera_rule)
-        asked = {"targets": {name: targets[name]}, "pairs": pairs, "memory_mb": scoring.memory_mb}
-        found = rank(ours, Share.of_all(theirs), labels, others, **asked)[name]
-        rule = {"camera_rule": scoring.camera_rule, "memory_mb": scoring.memory_mb}
-        answers = first_answers(ours, theirs, labels, others, TOP, **rule)
-        nearest = nearest_matches(ours, theirs, pairs, len(places))
+        shown = shown_ranking(*sides, labels, others, scoring, TOP)
         judge = read_judge(network.weights.folder, weights, name)
-        yield RankedQueries(f"{title}, {name}", answers, nearest, Ranking.of(found), judge)
+        yield RankedQueries(f"{title}, {name}", shown, judge)
 
 
 def features_of(
@@ -165,10 +154,14 @@ def rows_of(test: TestSet, places: np.ndarray, found: Sequence[RankedQueries]) -
                     _caption(test.gallery, answer, _judged(distance, ranked.judge)),
                     bool(right),
                 )
-                for answer, distance, right in zip(*(x[row] for x in ranked.answers), strict=True)
+                for answer, distance, right in zip(
+                    *(x[row] for x in ranked.shown.answers), strict=True
+                )
                 if answer != NONE
             ]
-            yield Row(query, answers, "no answer", f"{ranked.title}: {_told(ranked.ranking, row)}")
+            yield Row(
+                query, answers, "no answer", f"{ranked.title}: {_told(ranked.shown.ranking, row)}"
+            )
 
 
 def _told(ranking: Ranking, row: int) -> str:

@@ -96,6 +96,13 @@ def differences(first: Path, second: Path) -> list[tuple[str, Any, Any]] | None:
     return [(name, one[name], other[name]) for name in told if one[name] != other[name]]
 
 
+def changed_fields(fields: dict[str, Any]) -> list[tuple[str, Any, Any]]:
+    """Returns the fields that are not the defaults: name, value, default."""
+    defaults = {field.name: _as_json(field.default) for field in FIELDS}
+    names = [name for name in sorted(fields) if fields[name] != defaults[name]]
+    return [(name, fields[name], defaults[name]) for name in names]
+
+
 def _compared(name: str, fields: dict[str, Any]) -> Any:
     """Returns what of a field a run depends on: joined data sets may move, as data.root may."""
     if name == "data.joined":

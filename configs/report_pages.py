@@ -1,0 +1,318 @@
+"""What main.py's --mode=report does: report.html, one page about a scored network."""
+
+import json
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from configs import unpack
+from configs.modes import cutouts_of
+from configs.occluded import Occluded
+from configs.opened_network import OpenedNetwork, open_another, open_network
+from configs.rank_pictures import best_of, feature_names
+from configs.record import NAME as CONFIG
+from configs.record import changed_fields, stored_fields
+from dpeformer_jax.base.errors import UserError
+from dpeformer_jax.base.interfaces import Images, TestSet
+from dpeformer_jax.checkpoint.checksums import fingerprint_of
+from dpeformer_jax.explanation.contributions import contributions
+from dpeformer_jax.features import SELECTED, Features
+from dpeformer_jax.model.families import build_network
+from dpeformer_jax.report.browser import SHOWN, View, browser
+from dpeformer_jax.report.content import DataSet, Page, Plot, Run
+from dpeformer_jax.report.plots import (
+    cmc_plot,
+    distances_plot,
+    kept_plot,
+    roc_plot,
+    training_plots,
+)
+from dpeformer_jax.report.render import write_page
+from dpeformer_jax.report.score_table import COLUMNS, score_rows
+from dpeformer_jax.retrieval.distances import targets_of
+from dpeformer_jax.retrieval.duplicates import duplicates
+from dpeformer_jax.retrieval.evaluate import of_feature
+from dpeformer_jax.retrieval.protocol import Labels
+from dpeformer_jax.retrieval.scored_run import ScoredRun
+from dpeformer_jax.retrieval.scoring import Scored, Scoring
+from dpeformer_jax.retrieval.shown_ranking import ShownRanking, shown_ranking
+from dpeformer_jax.retrieval.verdict import Judge, read_judge
+from dpeformer_jax.runtime.processes import is_first
+from dpeformer_jax.training.history import read_history
+
+TARGET, PICTURE_BYTES = "report.html", 20 * 10**6
+AS_TAKEN, BEHIND = "as taken", "behind a drawn occluder"
+LOG = logging.getLogger("configs.report_pages")
+
+
+class Reported(NamedTuple):
+    """A run of the page. target: the feature that its rankings and distances are of."""
+
+    name: str
+    scored: ScoredRun
+    network: OpenedNetwork
+    target: str
+    judge: Judge
+
+    @property
+    def members(self) -> tuple[str, ...]:
+        """The features that `target` joins."""
+        return targets_of(feature_names(self.network))[self.target]
+
+
+class Seen(NamedTuple):
+    """The queries of a test set in one view, and the gallery, by one run's features.
+
+    kept, kept_gallery: [Q, N] and [G, N] bool, None where the network chooses no patches.
+    """
+
+    query: Features
+    gallery: Features
+    kept: np.ndarray | None
+    kept_gallery: np.ndarray | None
+    shown: ShownRanking
+
+
+def run_report(config: ConfigDict, workdir: Path, others: Sequence[Path]) -> None:
+    """Writes report.html in the workdir.
+
+    others: workdirs whose scores and curves stand beside the first's.
+
+    Raises:
+        UserError: a workdir has no scores, or those of other weights.
+    """
+    if jax.process_count() > 1:
+        raise UserError("--mode=report runs in one process; leave config.distributed.enabled out")
+    first = ScoredRun(workdir)
+    runs = [_reported(workdir, first, open_network(config, workdir, None))]
+    runs += [
+        _reported(other, ScoredRun(other, like=first), open_another(config, other))
+        for other in others
+    ]
+    if len({run.name for run in runs}) < len(runs):
+        runs = [run._replace(name=str(run.scored.workdir)) for run in runs]
+    bank, _ = cutouts_of(config)
+    kind = config.views.occlusion if config.views.occlusion != "none" else "roa"
+    bank = bank if kind == config.views.occlusion else cutouts_of(_with_occlusion(config))[0]
+    scoring, sets, views = unpack.scoring_of(config), [], []
+    for place, test in enumerate(runs[0].network.tests):
+        hidden = Occluded(test.query, kind, bank, config.seed)
+        found = {run.name: _seen(run, run.network.tests[place], scoring) for run in runs}
+        behind = _seen(runs[0], test, scoring, hidden)
+        sets.append(_data_set(runs, test, found, behind, place))
+        views += _views(runs, test, found, behind, hidden)
+    page = Page(
+        title=f"{' and '.join(run.name for run in runs)} on {', '.join(s.name for s in sets)}",
+        made=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
+        command=shlex.join(["python", *sys.argv]),
+        columns=list(COLUMNS.values()),
+        sets=sets,
+        training=list(training_plots({run.name: _metrics(run) for run in runs})),
+        runs=[_provenance(run) for run in runs],
+        browser=_browser(runs[0], views),
+    )
+    if is_first():
+        write_page(workdir / TARGET, page)
+    size = (workdir / TARGET).stat().st_size / 1e6
+    LOG.info("%s tells it all in one file of %.1f MB", workdir / TARGET, size)
+
+
+def _with_occlusion(config: ConfigDict) -> ConfigDict:
+    own = config.copy_and_resolve_references()
+    own.views.occlusion = "roa"
+    return own
+
+
+def _reported(workdir: Path, scored: ScoredRun, network: OpenedNetwork) -> Reported:
+    weights = fingerprint_of(network.weights.variables)
+    if scored.report.get("weights") != weights:
+        raise UserError(f"{workdir / 'eval.json'} is of other weights; {scored.mend}")
+    for test in network.tests:
+        if test.name not in scored.datasets:
+            raise UserError(f"{workdir / 'eval.json'} has no scores on {test.name}; {scored.mend}")
+    target = best_of(feature_names(network))
+    judge = read_judge(network.weights.folder, weights, target)
+    return Reported(workdir.name, scored, network, target, judge)
+
+
+def _seen(run: Reported, test: TestSet, scoring: Scoring, queries: Images | None = None) -> Seen:
+    """Ranks the gallery for a test set's queries, or for other pictures of the same people."""
+    network, spec = run.network, run.network.spec
+    selects = SELECTED in network.features.empty(network.variables, _blank(test))
+    names = [*run.members, *([SELECTED] if selects else [])]
+
+    def features(images: Any, pictures: Any, title: str) -> tuple[Features, np.ndarray | None]:
+        rows = spec.rows_of(images.camera_names)[images.camera_rows]
+        asked = names, title, scoring.metric == "cosine"
+        found = network.features(network.variables, pictures, rows, *asked)
+        return found, found.pop(SELECTED, None)
+
+    query, kept = features(test.query, queries or test.query, "query")
+    gallery, kept_gallery = features(test.gallery, test.gallery, "gallery")
+    gallery = {name: x.astype(scoring.storage) for name, x in gallery.items()}
+    labels = [Labels(of.identities, of.cameras) for of in (test.query, test.gallery)]
+    if scoring.drop_duplicates:
+        labels[1] = labels[1].without(duplicates(test))
+    shown = shown_ranking(query, gallery, *labels, scoring, SHOWN)
+    return Seen(query, gallery, kept, kept_gallery, shown)
+
+
+def _blank(test: TestSet) -> np.ndarray:
+    (image,) = test.query.batches(np.zeros((1, 1), int))
+    return image
+
+
+def _data_set(
+    runs: Sequence[Reported], test: TestSet, found: dict[str, Seen], behind: Seen, place: int
+) -> DataSet:
+    told = {run.name: run.scored.datasets[test.name] for run in runs}
+    rows = [row for run in runs for row in score_rows(run.name, told[run.name])]
+    main = runs[0]
+    hidden = of_feature(Scored.of(behind.shown.ranked), test.query.identities)
+    rows += score_rows(main.name, {f"{main.target}, {BEHIND}": hidden})
+    own = told[main.name]
+    facts = [
+        ("fingerprint", own.get("fingerprint", "not recorded")),
+        ("queries", f"{own['queries_used']} used, {own['queries_skipped']} without a match"),
+        ("gallery", f"{len(test.gallery)} pictures"),
+        ("pictures of queries in the gallery", str(own.get("duplicates", "not counted"))),
+    ]
+    facts += [
+        (name, str(own[name])) for name in ("split", "other_counts", "skipped") if name in own
+    ]
+    facts.append(
+        (
+            BEHIND,
+            "each query once more, hidden as in training; drawn for this page, with the seed of "
+            "the config",
+        )
+    )
+    return DataSet(test.name, rows, list(_plots(runs, test, found, behind, told, place)), facts)
+
+
+def _plots(
+    runs: Sequence[Reported],
+    test: TestSet,
+    found: dict[str, Seen],
+    behind: Seen,
+    told: dict[str, dict[str, Any]],
+    place: int,
+) -> Iterator[Plot]:
+    first = {n: s.shown.ranking.first[s.shown.ranking.used] for n, s in found.items()}
+    hidden = behind.shown.ranking
+    if np.any(hidden.used):
+        first[f"{runs[0].name}, {BEHIND}"] = hidden.first[hidden.used]
+    yield cmc_plot(f"cmc{place}", first)
+    curves = {run.name: told[run.name][run.target].get("roc") for run in runs}
+    curves = {name: curve for name, curve in curves.items() if curve}
+    if plot := roc_plot(f"roc{place}", curves):
+        yield plot
+    counts = {f"{n}, {AS_TAKEN}": s.kept.sum(1) for n, s in found.items() if s.kept is not None}
+    if behind.kept is not None:
+        counts[f"{runs[0].name}, {BEHIND}"] = behind.kept.sum(axis=1)
+    patches = int(np.prod(runs[0].network.spec.grid))
+    if plot := kept_plot(f"kept{place}", counts, patches):
+        yield plot
+    for number, run in enumerate(runs):
+        ranked = found[run.name].shown.ranked
+        name = f"distances{place}-{number}"
+        plot = distances_plot(name, ranked.genuine, ranked.impostors, run.judge)
+        yield plot._replace(title=f"{plot.title}, {run.name} ({run.target})")
+
+
+def _views(
+    runs: Sequence[Reported],
+    test: TestSet,
+    found: dict[str, Seen],
+    behind: Seen,
+    hidden: Occluded,
+) -> Iterator[View]:
+    others = {run.name: found[run.name].shown.ranking for run in runs[1:]}
+
+    def drawn(row: int) -> np.ndarray:
+        (image,) = next(hidden.batches(np.array([[row]])))
+        return np.round((image * 0.5 + 0.5).clip(0, 1) * 255).astype(np.uint8)
+
+    for label, seen, picture, beside in (
+        (AS_TAKEN, found[runs[0].name], test.query.encoded, others),
+        (BEHIND, behind, drawn, {name: _unknown(of) for name, of in others.items()}),
+    ):
+        query, gallery, kept, kept_gallery, shown = seen
+        yield View(
+            *(test, label, picture, query, gallery, kept, kept_gallery),
+            *(shown.answers, shown.ranking, shown.nearest, beside),
+        )
+
+
+def _unknown(ranking: Any) -> Any:
+    return type(ranking)(*(np.full_like(x, np.nan) for x in ranking))
+
+
+def _browser(run: Reported, views: Sequence[View]) -> dict[str, Any]:
+    network = build_network(run.network.spec)
+
+    def pieces(one: Features, other: Features) -> dict[str, float]:
+        return contributions(network, run.members, one, other)
+
+    return browser(views, run.network.spec, run.judge, pieces, PICTURE_BYTES)
+
+
+def _metrics(run: Reported) -> list[dict[str, float]]:
+    path = run.scored.trained_in / "metrics.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def _provenance(run: Reported) -> Run:
+    scored, weights = run.scored, run.network.weights
+    history = read_history(scored.trained_in)
+    starts = [line for line in history if "began" in line]
+    facts = [
+        ("network", f"{weights.spec.family} {weights.spec.variant}, {weights.spec.image_size}"),
+        ("checkpoint", f"{weights.folder}, step {scored.report.get('step')}"),
+        ("weights", scored.report["weights"]),
+        ("trained on", str(scored.origin) or "not recorded"),
+        ("settings of the scores", json.dumps(scored.report.get("settings", {}))),
+        ("thresholds", run.judge.reason or _levels(run.judge)),
+        ("wall time of the training", _wall_time(history)),
+        *(("command", line["command"]) for line in starts[-1:]),
+        *(("machine", line["machine"]) for line in starts[-1:]),
+        *(("versions", _joined(line["versions"])) for line in starts[-1:]),
+    ]
+    path = scored.trained_in / CONFIG
+    if not path.exists():
+        return Run(run.name, facts, None, "")
+    fields = stored_fields(path)
+    changed = [tuple(map(_plain, row)) for row in changed_fields(fields)]
+    return Run(run.name, facts, changed, "\n".join(f"{n} = {v!r}" for n, v in fields.items()))
+
+
+def _levels(judge: Judge) -> str:
+    return ", ".join(f"FAR {100 * of.far:g} %: {of.distance:.3f}" for of in judge.levels)
+
+
+def _joined(versions: dict[str, str]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in versions.items())
+
+
+def _wall_time(history: Sequence[dict[str, Any]]) -> str:
+    seconds = [line["seconds"] for line in history if "seconds" in line]
+    starts = sum("began" in line for line in history)
+    if not starts:
+        return "not recorded"
+    told = time.strftime("%H:%M:%S", time.gmtime(sum(seconds) % 86400))
+    days = int(sum(seconds) // 86400)
+    told = f"{days} d {told}" if days else told
+    killed = starts - len(seconds)
+    return told + (f", without {killed} starts that were killed" if killed else "")
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
