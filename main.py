@@ -6,16 +6,9 @@ from pathlib import Path
 
 try:
     from absl import app, flags
-    from ml_collections import config_flags
+    from ml_collections import ConfigDict, config_flags
 
-    from configs import (
-        calibration,
-        explain_pictures,
-        modes,
-        rank_pictures,
-        report_pages,
-        unpack,
-    )
+    from configs import calibration, modes, unpack
     from configs.parsing import parse
 except ModuleNotFoundError as error:
     print(f"main.py: {error}; it needs more: pip install -e '.[train]'", file=sys.stderr)
@@ -89,7 +82,6 @@ def run() -> None:
         modes.verify_data(config, JSON.value)
         return
     workdir = Path(WORKDIR.value).expanduser()
-    others = [Path(name).expanduser() for name in COMPARE.value]
     looking = config, workdir, CHECKPOINT.value
     if MODE.value == "train":
         modes.run_training(config, workdir)
@@ -97,7 +89,17 @@ def run() -> None:
         modes.run_evaluation(*looking)
     elif MODE.value == "calibrate":
         calibration.run_calibration(*looking)
-    elif MODE.value == "rank":
+    else:
+        draw(config, workdir)
+
+
+def draw(config: ConfigDict, workdir: Path) -> None:
+    """Runs a mode that makes pictures; what draws them takes a second to load."""
+    from configs import explain_pictures, rank_pictures, report_pages
+
+    others = [Path(name).expanduser() for name in COMPARE.value]
+    looking = config, workdir, CHECKPOINT.value
+    if MODE.value == "rank":
         rank_pictures.run_rank(*looking, QUERIES.value, FEATURES.value, others)
     elif MODE.value == "explain":
         explain_pictures.run_explain(*looking, QUERIES.value, FEATURES.value)

@@ -130,6 +130,8 @@ FIELDS = (
         "train.trace", 0, "steps that jax.profiler records, once warm; 0: none", low=0, free=True
     ),
     Field("eval.datasets", (), "test sets, as in data.joined; (): data.builder's own", free=True),
+    # Scores and pictures on the way, for TensorBoard; they choose no checkpoint.
+    Field("eval.every", 0, "epochs between looks at the network; 0: none", low=0, free=True),
     Field("eval.batch_size", 128, "images a batch over all devices", low=1, free=True),
     Field("eval.flip", False, "average the features of each image and its mirror image", free=True),
     # "euclidean" takes features as they are, "cosine" at length 1.

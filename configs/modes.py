@@ -14,6 +14,7 @@ from configs import unpack
 from configs.checks import check
 from configs.opened_network import open_network, warn_of_trained_pictures
 from configs.record import check_config, differences, write_config
+from configs.watching import watch_of
 from data.dataset import load_dataset
 from data.occluders import load_cutouts
 from data.verify import as_text, verify
@@ -59,22 +60,27 @@ def run_training(config: ConfigDict, workdir: Path) -> None:
     bank, origin = cutouts_of(config)
     trained_on = {"datasets": dataset.provenance} | origin
 
-    def score(variables: Any, step: int, name: str) -> None:
-        from dpeformer_jax.training.events import write_scores  # takes a second to load
-
+    def scored(variables: Any, step: int) -> Evaluation:
         source = {"trained_on": recorded_data(workdir)} if step else {}
-        found = evaluate(
+        return evaluate(
             *(experiment.features, variables, experiment.spec, dataset.tests),
             *(unpack.scoring_of(config), source | {"step": step}),
         )
+
+    def score(variables: Any, step: int, name: str) -> None:
+        from dpeformer_jax.training.events import write_scores  # takes a second to load
+
+        found = scored(variables, step)
         tell(workdir / name, found)
         write_scores(workdir, found.report)
+
+    watch = watch_of(config, experiment, dataset.tests, scored) if config.eval.every else None
 
     with held(workdir), recorded(workdir):
         if steps_of(workdir):  # what is refused must not change config.json
             check_data(workdir, trained_on)
         write_config(workdir, config)
-        train(experiment, workdir, dataset.train, bank, trained_on, score)
+        train(experiment, workdir, dataset.train, bank, trained_on, score, watch)
     tell_next(f"{workdir} holds {CHECKPOINTS}/, metrics.jsonl, eval.json", "eval", workdir)
 
 

@@ -16,12 +16,11 @@ from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.interfaces import LabelledImages, TestSet
 from dpeformer_jax.base.subset import Subset
 from dpeformer_jax.checkpoint.checksums import fingerprint_of
-from dpeformer_jax.features import CONCAT, SELECTED, Features
-from dpeformer_jax.pictures.contact_sheet import Row, Tile, save_sheet
-from dpeformer_jax.retrieval.answers import NONE
-from dpeformer_jax.retrieval.distances import targets_of
+from dpeformer_jax.features import SELECTED, Features
+from dpeformer_jax.pictures.contact_sheet import save_sheet
+from dpeformer_jax.report.ranking_rows import ranking_row
+from dpeformer_jax.retrieval.distances import best_of, targets_of
 from dpeformer_jax.retrieval.duplicates import duplicates
-from dpeformer_jax.retrieval.metrics import Ranking
 from dpeformer_jax.retrieval.protocol import Labels
 from dpeformer_jax.retrieval.scoring import Scoring
 from dpeformer_jax.retrieval.shown_ranking import ShownRanking, shown_ranking
@@ -72,18 +71,18 @@ def run_rank(
         ]
         target = workdir / f"rank.{test.name.replace('/', '_')}.png"
         if is_first():
-            save_sheet(target, list(rows_of(test, places, found)))
+            drawn = [
+                ranking_row(test, places, ranked.shown, ranked.judge, row, ranked.title)
+                for row in range(len(places))
+                for ranked in found
+            ]
+            save_sheet(target, drawn)
         LOG.info("%s shows %d queries of %s", target, len(places), test.name)
 
 
 def target_of(network: OpenedNetwork, features: Sequence[str]) -> str:
     """Returns the feature that comes first: the named one, or the best of the network."""
     return features[0] if features else best_of(list(feature_names(network)))
-
-
-def best_of(names: Sequence[str]) -> str:
-    """Returns the feature that pictures are best compared by: CONCAT, or that behind the neck."""
-    return CONCAT if CONCAT in targets_of(names) else names[0] if len(names) == 1 else "after"
 
 
 def feature_names(network: OpenedNetwork) -> Sequence[str]:
@@ -141,41 +140,3 @@ def features_of(
     rows = rows if places is None else rows[places]
     scaled = scoring.metric == "cosine"
     return network.features(network.variables, some, rows, names, "features", scaled)
-
-
-def rows_of(test: TestSet, places: np.ndarray, found: Sequence[RankedQueries]) -> Iterator[Row]:
-    """Yields the rows of a picture: each query's rankings one above the other."""
-    for row, place in enumerate(places):
-        for ranked in found:
-            query = Tile(test.query.encoded(place), _caption(test.query, place, "query"))
-            answers = [
-                Tile(
-                    test.gallery.encoded(answer),
-                    _caption(test.gallery, answer, _judged(distance, ranked.judge)),
-                    bool(right),
-                )
-                for answer, distance, right in zip(
-                    *(x[row] for x in ranked.shown.answers), strict=True
-                )
-                if answer != NONE
-            ]
-            yield Row(
-                query, answers, "no answer", f"{ranked.title}: {_told(ranked.shown.ranking, row)}"
-            )
-
-
-def _told(ranking: Ranking, row: int) -> str:
-    if np.isnan(ranking.precision[row]):
-        return "no match in the gallery"
-    first = int(ranking.first[row])
-    return f"first match at rank {first}, average precision {100 * ranking.precision[row]:.1f} %"
-
-
-def _judged(distance: float, judge: Judge) -> str:
-    verdict = judge.verdict(distance)
-    return f"{distance:.3f}" if verdict is None else f"{distance:.3f} {verdict}"
-
-
-def _caption(images: LabelledImages, place: int, head: str) -> tuple[str, ...]:
-    camera = images.camera_names[images.camera_rows[place]][1]
-    return head, f"{images.identity_names[place]}, cam {camera}", Path(images.paths[place]).name

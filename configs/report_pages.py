@@ -17,7 +17,7 @@ from configs import unpack
 from configs.modes import cutouts_of
 from configs.occluded import Occluded
 from configs.opened_network import OpenedNetwork, open_another, open_network
-from configs.rank_pictures import best_of, feature_names
+from configs.rank_pictures import feature_names
 from configs.record import NAME as CONFIG
 from configs.record import changed_fields, stored_fields
 from dpeformer_jax.base.errors import UserError
@@ -37,7 +37,7 @@ from dpeformer_jax.report.plots import (
 )
 from dpeformer_jax.report.render import write_page
 from dpeformer_jax.report.score_table import COLUMNS, score_rows
-from dpeformer_jax.retrieval.distances import targets_of
+from dpeformer_jax.retrieval.distances import best_of, targets_of
 from dpeformer_jax.retrieval.duplicates import duplicates
 from dpeformer_jax.retrieval.evaluate import of_feature
 from dpeformer_jax.retrieval.protocol import Labels

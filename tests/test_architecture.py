@@ -28,6 +28,7 @@ ALLOWED = {
     "dpeformer_jax/extraction": (*WITH_EXTRACTOR,),
     "dpeformer_jax/explanation": (*WITH_EXTRACTOR,),
     "dpeformer_jax/pictures": ("explanation", "model", "base"),
+    "dpeformer_jax/report": ("pictures", "explanation", "retrieval", "features", "model", "base"),
     "dpeformer_jax/export": ("retrieval", *WITH_EXTRACTOR),
     "dpeformer_jax/serving": (
         *("extraction", "explanation", "pictures", "retrieval"),

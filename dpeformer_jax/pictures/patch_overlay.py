@@ -12,22 +12,10 @@ from matplotlib.patheffects import withStroke
 
 from dpeformer_jax.explanation.explain import Choice
 from dpeformer_jax.model.spec import NetworkSpec
-from dpeformer_jax.model.variants import VARIANTS
+from dpeformer_jax.pictures.patch_cells import cells
 from dpeformer_jax.pictures.style import ORDER, series_colour
 
 FILL = 0.55  # opacity: what was chosen stays recognisable, an occluder too
-
-
-def cells(spec: NetworkSpec) -> np.ndarray:
-    """Returns the left and top pixel [N, 2] of each patch's cell, in raster order.
-
-    A cell is as large as the stride, in the middle of its patch, so that cells of overlapping
-    patches do not.
-    """
-    rows, columns = spec.grid
-    inset = (VARIANTS[spec.variant].patch - spec.stride) / 2
-    top, left = np.mgrid[:rows, :columns].reshape(2, -1) * spec.stride + inset
-    return np.stack([left, top], axis=1)
 
 
 def show_picture(axes: Axes, pixels: np.ndarray, title: str) -> None:

@@ -121,7 +121,8 @@ def _query(
     nearest = int(view.nearest[row])
     pairs.append(_pair(view, row, nearest, first, "first right answer", pieces, judge))
     if first > len(answers):
-        told["match"] = _answer(view, nearest, thumbnails) | {"rank": first}
+        judged = {name: pairs[-1][name] for name in ("rank", "distance", "verdict")}
+        told["match"] = _answer(view, nearest, thumbnails) | judged
     return told | {"pairs": pairs}
 
 

@@ -24,7 +24,7 @@ def cmc_plot(name: str, first: Mapping[str, np.ndarray]) -> Plot:
 
     first: [Q] rank of the first match of each query that has one.
     """
-    figure, axes = _blank("rank k", "queries with a match among the first k, %")
+    figure, axes = _blank("rank k", "queries with a match by rank k, %")
     places = np.arange(1, RANKS + 1)
     for place, (run, ranks) in enumerate(first.items()):
         shares = 100 * (ranks[:, None] <= places).mean(axis=0)

@@ -3,10 +3,12 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 
+from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.pictures import Source
 from dpeformer_jax.explanation.contributions import contributions
 from dpeformer_jax.explanation.explain import Explanation, explain
@@ -74,13 +76,8 @@ def explain_to_file(
     Raises:
         UserError: a picture cannot be read, the file exists, or matplotlib is missing.
     """
-    from dpeformer_jax.pictures.explanation_figure import (
-        check_figure,
-        draw_explanations,
-        write_figure,
-    )
-
-    check_figure(target)
+    drawing = _drawing(target)
+    drawing.check_figure(target)
     rows = None
     if extractor.spec.sie_rows:
         rows = [extractor.spec.row_named(camera) for camera in cameras or [""] * len(pictures)]
@@ -88,10 +85,20 @@ def explain_to_file(
     pair = compare(extractor, *found, far) if len(found) == 2 else None
     titles = [_name(picture, place) for place, picture in enumerate(pictures, 1)]
     pairs = {} if pair is None else {_told(pair): pair.contributions}
-    write_figure(target, draw_explanations(found, titles, pairs))
+    drawing.write_figure(target, drawing.draw_explanations(found, titles, pairs))
     told = [_as_json(title, of) for title, of in zip(titles, found, strict=True)]
     both = None if pair is None else dataclasses.asdict(pair) | {"distance": pair.distance}
     return {"figure": str(target), "pictures": told, "pair": both}
+
+
+def _drawing(target: Path) -> ModuleType:
+    try:
+        from dpeformer_jax.pictures import explanation_figure
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{target}: figures need matplotlib: pip install 'dpeformer_jax[pictures]'"
+        ) from error
+    return explanation_figure
 
 
 def _name(picture: Source, place: int) -> str:

@@ -3,6 +3,7 @@
 A full disk silently ends the thread of tensorboardX's own SummaryWriter, which then waits forever.
 """
 
+import struct
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import scalar
 
 from dpeformer_jax.runtime.processes import is_first
@@ -30,6 +32,16 @@ class Events:
             self._write(step, summary=scalar(name, value))
         self._writer.flush()
 
+    def add_pictures(self, step: int, pictures: Mapping[str, bytes]) -> None:
+        """Writes pictures, PNG files by name; raises OSError where the disk is full."""
+        for name, png in pictures.items():
+            width, height = struct.unpack(">II", png[16:24])
+            image = Summary.Image(
+                width=width, height=height, colorspace=3, encoded_image_string=png
+            )
+            self._write(step, summary=Summary(value=[Summary.Value(tag=name, image=image)]))
+        self._writer.flush()
+
     def close(self) -> None:
         """Ends the file."""
         self._writer.close()
@@ -45,7 +57,14 @@ def write_scores(workdir: Path, report: Mapping[str, Any]) -> None:
     """
     if not is_first():
         return
-    values = {
+    events = Events(workdir, report["step"])
+    events.add(report["step"], scores_of(report))
+    events.close()
+
+
+def scores_of(report: Mapping[str, Any]) -> dict[str, float]:
+    """Returns the scores of a report by name: scores/DATA SET/FEATURE/mAP and so on."""
+    return {
         f"scores/{data_set}/{feature}/{name}": value
         for data_set, told in report["datasets"].items()
         for feature, scores in told.items()
@@ -53,6 +72,3 @@ def write_scores(workdir: Path, report: Mapping[str, Any]) -> None:
         for name, value in scores.items()
         if isinstance(value, int | float)
     }
-    events = Events(workdir, report["step"])
-    events.add(report["step"], values)
-    events.close()

@@ -6,11 +6,16 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dpeformer_jax.base.progress import as_rate, on_terminal, progress
 from dpeformer_jax.runtime.processes import is_first, write_once
+from dpeformer_jax.training.watching import Watched
 
+if TYPE_CHECKING:
+    from dpeformer_jax.training.events import Events
+
+SCORES = "scores/"  # how the names of scores begin
 LOG = logging.getLogger(__name__)
 
 
@@ -36,7 +41,7 @@ class Journal:
         self._workdir, self._first = workdir, step
         self._path = workdir / "metrics.jsonl"
         forget_after(self._path, step)
-        self._events = None
+        self._events: Events | None = None
         self._terminal = on_terminal() and is_first()
         title = "train" if self._terminal else ""  # elsewhere `_tell` logs lines of its own
         self._bar = progress(title=title, unit="step", total=total_steps, start=step)
@@ -66,6 +71,20 @@ class Journal:
         elif step == self._first + 1:
             self._restart_clock()  # the first step waited for its compilation
 
+    def watched(self, step: int, epoch: int, seen: Watched) -> None:
+        """Writes the scores and pictures of the network after a step."""
+        if is_first():
+            self._append({"step": step, "epoch": epoch, **seen.scores})
+            self._writer.add(step, seen.scores)
+            self._writer.add_pictures(step, seen.pictures)
+        self._restart_clock()
+
+    def has_watched(self, step: int) -> bool:
+        """Tells whether the network after `step` was looked at before."""
+        lines = self._path.read_text().splitlines() if self._path.exists() else []
+        told = [json.loads(line) for line in lines]
+        return any(line["step"] == step and _of_watching(line) for line in told)
+
     def __enter__(self) -> "Journal":
         return self
 
@@ -81,17 +100,25 @@ class Journal:
             name: total if name == "skipped" else total / self._taken
             for name, total in self._sums.items()
         }
+        self._append({"step": step, "epoch": epoch, **means, "lr": lr})
+        self._tell(step, epoch, means, rate)
+        told = {"epoch": epoch, **means, "lr": lr, "images_per_second": rate}
+        self._writer.add(step, told)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
         with self._path.open("a") as file:
-            file.write(json.dumps({"step": step, "epoch": epoch, **means, "lr": lr}) + "\n")
+            file.write(json.dumps(line) + "\n")
             file.flush()
             os.fsync(file.fileno())  # no checkpoint is on disk before the lines that precede it
-        self._tell(step, epoch, means, rate)
+
+    @property
+    def _writer(self) -> "Events":
         if self._events is None:
             # Imported while a step computes, since it takes a second.
             from dpeformer_jax.training.events import Events
 
             self._events = Events(self._workdir, self._first)
-        self._events.add(step, {"epoch": epoch, **means, "lr": lr, "images_per_second": rate})
+        return self._events
 
     def _restart_clock(self) -> None:
         self._timed, self._since = 0, time.monotonic()  # steps of this process since then
@@ -106,6 +133,10 @@ class Journal:
             place, left = f"{step}/{self._total}", (self._total - step) * self._batch / rate / 60
             speed = f"{as_rate(rate)} images/s, {left:.1f} min left"
             LOG.info(f"step {place} epoch {epoch} {told} {speed}")
+
+
+def _of_watching(line: Mapping[str, Any]) -> bool:
+    return any(name.startswith(SCORES) for name in line)
 
 
 def forget_after(path: Path, step: int) -> None:

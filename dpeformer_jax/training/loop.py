@@ -13,7 +13,7 @@ from dpeformer_jax.checkpoint.pretrained import start_from
 from dpeformer_jax.checkpoint.store import Checkpoints
 from dpeformer_jax.checkpoint.weights import CHECKPOINTS, load_weights
 from dpeformer_jax.runtime.devices import on_each, own_places, prefetch, replicated
-from dpeformer_jax.runtime.processes import agreed
+from dpeformer_jax.runtime.processes import agreed, is_first
 from dpeformer_jax.training import memory
 from dpeformer_jax.training.divergence import Metrics, refuse_nonfinite
 from dpeformer_jax.training.experiment import Experiment, TrainState
@@ -23,6 +23,7 @@ from dpeformer_jax.training.objective import MEMORY_FEATURE
 from dpeformer_jax.training.step import Resident, compile_step
 from dpeformer_jax.training.timetable import Timetable
 from dpeformer_jax.training.trace import Trace
+from dpeformer_jax.training.watching import Watch
 from dpeformer_jax.training.workdir import check_data, record_data
 
 LOG = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ def train(
     bank: OccluderBank | None,
     trained_on: Mapping[str, Any],
     score: Callable[[Any, int, str], None],
+    watch: Watch | None = None,
 ) -> None:
     """Trains to the last epoch, from the newest checkpoint if there is one.
 
@@ -43,6 +45,7 @@ def train(
         bank: cut-outs for the occluded view "roa".
         trained_on: fingerprints of images and cut-outs.
         score: fn(variables, steps done, name of the report), for the first and the last network.
+        watch: what is looked at between them.
 
     Raises:
         UserError: the checkpoints are of other data, or of another network.
@@ -61,7 +64,8 @@ def train(
                 check_data(workdir, trained_on)
                 state = TrainState.from_items(checkpoints.restore(experiment.state_like().items))
                 LOG.info("continuing from step %d in %s", checkpoints.newest, workdir)
-            state = run_epochs(experiment, workdir, checkpoints, interruption, state, images, bank)
+            kept = checkpoints, interruption
+            state = run_epochs(experiment, workdir, *kept, state, images, bank, watch)
         score(state.variables, int(state.step), "eval.json")
 
 
@@ -73,11 +77,13 @@ def run_epochs(
     state: TrainState,
     images: TrainingImages,
     bank: OccluderBank | None,
+    watch: Watch | None = None,
 ) -> TrainState:
     """Takes all steps from the state, which is that of the newest checkpoint, to the last."""
     settings = experiment.train
     lengths = [len(images.plan(epoch)) for epoch in range(1, settings.epochs + 1)]
-    timetable = Timetable(lengths, settings.checkpoint_every, settings.checkpoint_every_minutes)
+    saves = settings.checkpoint_every, settings.checkpoint_every_minutes
+    timetable = Timetable(lengths, *saves, watch_every=watch.every if watch else 0)
     step, sums = int(state.step), checkpoints.notes
     if step == timetable.total:
         LOG.info("all %d epochs are done; a higher config.train.epochs goes on", settings.epochs)
@@ -90,6 +96,10 @@ def run_epochs(
     running = None  # metrics of the step in flight, fetched after the next one is dispatched
     journal = Journal(workdir, step, timetable.total, settings.log_every, settings.batch_size, sums)
     with journal, Trace(workdir / "trace", settings.trace) as trace, interruption.steps_first():
+        if timetable.watched(step):
+            (known,) = agreed(is_first() and journal.has_watched(step))
+            if not known:  # a signal came first
+                journal.watched(step, first - 1, watch.look(state.variables, step))
         for epoch in range(first, settings.epochs + 1):
             rates = experiment.schedule.rates(epoch)
             plan = images.plan(epoch)[done if epoch == first else 0 :, own]
@@ -101,9 +111,13 @@ def run_epochs(
                     journal.add(*_fetch(*running))
                 running = step, epoch, rates.weights, metrics
                 due, leaving = agreed(timetable.due(step), interruption.wanted)
-                if due or leaving:
+                watched = timetable.watched(step)
+                if due or leaving or watched:
                     journal.add(*_fetch(*running))
                     running = None
+                if watched and not leaving:
+                    journal.watched(step, epoch, watch.look(state.variables, step))
+                if due or leaving:
                     checkpoints.save(step, state.items, journal.sums)
                     timetable.saved()
                 if leaving:

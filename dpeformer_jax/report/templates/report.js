@@ -20,6 +20,7 @@ function fillFilters() {
   cameras.sort((a, b) => a.localeCompare(b, undefined, { numeric: true }));
   data.sets.forEach((name, place) => form.elements.set.add(new Option(name, place)));
   data.views.forEach((name, place) => form.elements.view.add(new Option(name, place)));
+  form.elements.view.value = "0";
   cameras.forEach((name) => form.elements.camera.add(new Option(name, name)));
   document.getElementById("set-filter").hidden = data.sets.length < 2;
   form.querySelector(".check").hidden = !data.queries.some((query) => query.kept);
@@ -70,7 +71,7 @@ function item(query) {
   row.tabIndex = 0;
   row.setAttribute("role", "group");
   row.setAttribute("aria-label", `Query ${query.name} and its answers`);
-  row.append(tile(query, "query", ["query", query.name]));
+  row.append(tile(query, "query", ["query", query.name.split("/").pop()]));
   query.answers.forEach((answer) => row.append(answerTile(answer)));
   if (query.match) row.append(answerTile({ ...query.match, right: true }, "gap"));
   made.append(row, explanation(query));
@@ -168,6 +169,10 @@ function percent(share) {
 
 fillFilters();
 apply();
+// A browser prints no picture that it has not loaded yet.
+addEventListener("beforeprint", () => {
+  document.querySelectorAll("img").forEach((image) => (image.loading = "eager"));
+});
 form.addEventListener("input", apply);
 form.addEventListener("submit", (event) => event.preventDefault());
 more.addEventListener("click", () => {
