@@ -61,8 +61,8 @@ def run_rank(
     networks += [open_another(config, other) for other in others]
     names = [folder.name for folder in (workdir, *others)]
     scoring = unpack.scoring_of(config)
+    first, *_ = [target_of(network, features) for network in networks]
     for place, test in enumerate(networks[0].tests):
-        first = target_of(networks[0], features)
         places = chosen_queries(wanted, test, first, workdir, config.seed)
         found = [
             ranked
@@ -81,8 +81,19 @@ def run_rank(
 
 
 def target_of(network: OpenedNetwork, features: Sequence[str]) -> str:
-    """Returns the feature that comes first: the named one, or the best of the network."""
-    return features[0] if features else best_of(list(feature_names(network)))
+    """Returns the feature that comes first: the first named one, or the best of the network.
+
+    Raises:
+        UserError: the network lacks one of the features.
+    """
+    names = feature_names(network)
+    known = targets_of(names)
+    if unknown := [name for name in features if name not in known]:
+        raise UserError(
+            f"--features: the {network.spec.family} network of {network.weights.folder} has no "
+            f"{unknown[0]!r}; it has {', '.join(known)}"
+        )
+    return features[0] if features else best_of(names)
 
 
 def feature_names(network: OpenedNetwork) -> Sequence[str]:
@@ -100,16 +111,10 @@ def rankings(
     features: Sequence[str],
     scoring: Scoring,
 ) -> Iterator[RankedQueries]:
-    """Yields the rankings of some queries by each of the features; () by the best one.
-
-    Raises:
-        UserError: the network has no such feature.
-    """
+    """Yields the rankings of some queries by each of the features; () by the best one."""
     names = feature_names(network)
     targets = targets_of(names)
     chosen = features or [best_of(names)]
-    if unknown := [name for name in chosen if name not in targets]:
-        raise UserError(f"--features: {title} has no {unknown[0]!r}; it has {', '.join(targets)}")
     members = sorted({member for name in chosen for member in targets[name]})
     query = features_of(network, test.query, members, scoring, places)
     gallery = features_of(network, test.gallery, members, scoring)

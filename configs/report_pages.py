@@ -112,7 +112,7 @@ def run_report(config: ConfigDict, workdir: Path, others: Sequence[Path]) -> Non
     page = Page(
         title=f"{' and '.join(run.name for run in runs)} on {', '.join(s.name for s in sets)}",
         made=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
-        command=shlex.join(["python", *sys.argv]),
+        command=shlex.join(["python", *sys.orig_argv[1:]]),
         columns=list(COLUMNS.values()),
         sets=sets,
         training=list(training_plots({run.name: _metrics(run) for run in runs})),

@@ -1,11 +1,11 @@
 """What TensorBoard shows of a network on its way: scores, rankings of fixed queries, patches."""
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
+from PIL import Image
 
 from configs import unpack
 from dpeformer_jax.base.interfaces import LabelledImages, TestSet
@@ -21,9 +21,8 @@ from dpeformer_jax.retrieval.report import Evaluation
 from dpeformer_jax.retrieval.shown_ranking import shown_ranking
 from dpeformer_jax.retrieval.verdict import Judge
 from dpeformer_jax.runtime.processes import is_first
-from dpeformer_jax.training.events import scores_of
 from dpeformer_jax.training.experiment import Experiment
-from dpeformer_jax.training.watching import Watch, Watched
+from dpeformer_jax.training.watching import Watch, Watched, scores_of
 
 QUERIES, TOP = 6, 10
 
@@ -45,7 +44,7 @@ def watch_of(
         pictures = {}
         for test, places in zip(tests, fixed, strict=True):
             told = _pictures(config, experiment, variables, test, places)
-            pictures |= {f"{kind}/{test.name}": png for kind, png in told}
+            pictures |= {f"{kind}/{test.name}": drawn for kind, drawn in told}
         return Watched(scores_of(scored(variables, step).report), pictures)
 
     return Watch(config.eval.every, look)
@@ -53,8 +52,8 @@ def watch_of(
 
 def _pictures(
     config: ConfigDict, experiment: Experiment, variables: Any, test: TestSet, places: np.ndarray
-) -> Iterator[tuple[str, bytes]]:
-    """Yields kinds of pictures and PNG files; in other processes than the first, none."""
+) -> Iterator[tuple[str, Image.Image]]:
+    """Yields pictures by their kinds; in other processes than the first, none."""
     scoring, spec = unpack.scoring_of(config), experiment.spec
     outputs = outputs_of(spec)
     target = best_of(outputs.features)
@@ -77,10 +76,10 @@ def _pictures(
     shown = shown_ranking(query, gallery, labels, others, scoring, TOP)
     sides = test, places, shown, Judge()
     rows = [ranking_row(*sides, row, target) for row in range(len(places))]
-    yield "rankings", _png(rows)
+    yield "rankings", draw_sheet(rows)
     if kept is not None:
         (pixels,) = Subset(test.query, places).batches(np.arange(len(places))[None])
-        yield "patches", _png([_overlays(pixels, kept, spec)])
+        yield "patches", draw_sheet([_overlays(pixels, kept, spec)])
 
 
 def _overlays(pixels: np.ndarray, kept: np.ndarray, spec: Any) -> Row:
@@ -89,9 +88,3 @@ def _overlays(pixels: np.ndarray, kept: np.ndarray, spec: Any) -> Row:
         for picture, own in zip(pixels, kept, strict=True)
     ]
     return Row(tiles[0], tiles[1:], "", "kept patches of the queries")
-
-
-def _png(rows: Sequence[Row]) -> bytes:
-    file = io.BytesIO()
-    draw_sheet(rows).save(file, "PNG")
-    return file.getvalue()

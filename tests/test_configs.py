@@ -26,7 +26,7 @@ CONFIGS.remove("stored")  # whose fields stand in a workdir
 OTHERS = [name for name in CONFIGS if name != "default"]
 NOT_RUN = [name for name in OTHERS if "Not run here" in " ".join(MODULES[name].__doc__.split())]
 # Fields that configs/modes.py reads itself, besides what it hands to configs/unpack.py.
-OF_MODES = {"eval.datasets"}
+OF_MODES = {"eval.datasets", "eval.every"}
 
 
 class Watched:

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.pictures.patch_cells import cells
 
-SCALE, FILL, LINE = 4, "#f0e44270", "#000000"  # pixels a pixel; a see-through yellow
+SCALE, FILL, LINE = 4, "#f0e44258", "#000000"  # pixels a pixel; a see-through yellow
 
 
 def with_kept(pixels: np.ndarray, kept: np.ndarray, spec: NetworkSpec) -> Image.Image:

@@ -59,23 +59,24 @@ def browser(
         pieces: from two pictures' features [F] by name to what each piece adds to their distance.
         budget: bytes that the pictures may take. Failures get theirs first.
     """
-    thumbnails = Thumbnails(budget)
+    page = _Page(views, judge, pieces, Thumbnails(budget))
     order = [(view, row) for view in views for row in np.flatnonzero(view.ranking.used)]
     order.sort(key=lambda one: _first_shown(*one))
-    queries = [_query(views, view, int(row), thumbnails, judge, pieces) for view, row in order]
+    queries = [page.query(view, int(row)) for view, row in order]
     height, width = spec.image_size
     rows, columns = spec.grid
     return {
-        "sets": list(dict.fromkeys(view.test.name for view in views)),
-        "views": list(dict.fromkeys(view.label for view in views)),
+        "sets": page.sets,
+        "views": page.labels,
         "runs": list(views[0].others),
         "grid": {
             **{"rows": rows, "columns": columns, "stride": spec.stride},
             **{"patch": VARIANTS[spec.variant].patch, "height": height, "width": width},
         },
         "queries": queries,
-        "pictures": thumbnails.images,
-        "full": thumbnails.full,
+        "gallery": page.gallery,
+        "pictures": page.thumbnails.images,
+        "full": page.thumbnails.full,
     }
 
 
@@ -83,80 +84,79 @@ def _first_shown(view: View, row: int) -> tuple[bool, float]:
     return bool(view.ranking.first[row] == 1), float(view.ranking.precision[row])
 
 
-def _query(
-    views: Sequence[View],
-    view: View,
-    row: int,
-    thumbnails: Thumbnails,
-    judge: Judge,
-    pieces: Callable[[Features, Features], dict[str, float]],
-) -> dict[str, Any]:
-    first = int(view.ranking.first[row])
-    places, distances, right = (x[row] for x in view.answers)
-    shown = int((places != NONE).sum())
-    answers = [
-        _answer(view, int(places[rank]), thumbnails)
-        | {
-            "rank": rank + 1,
-            "distance": round(float(distances[rank]), 4),
-            "right": bool(right[rank]),
-            "verdict": judge.verdict(float(distances[rank])),
+class _Page:
+    """Collects what queries show; gallery: each shown answer once."""
+
+    def __init__(
+        self,
+        views: Sequence[View],
+        judge: Judge,
+        pieces: Callable[[Features, Features], dict[str, float]],
+        thumbnails: Thumbnails,
+    ):
+        self.sets = list(dict.fromkeys(view.test.name for view in views))
+        self.labels = list(dict.fromkeys(view.label for view in views))
+        self.gallery: list[dict[str, Any]] = []
+        self.thumbnails = thumbnails
+        self._places: dict[tuple[str, int], int] = {}  # in the gallery
+        self._judge, self._pieces = judge, pieces
+
+    def query(self, view: View, row: int) -> dict[str, Any]:
+        """Returns a query with its first answers and what their distances are made of."""
+        first, nearest = int(view.ranking.first[row]), int(view.nearest[row])
+        places, distances, right = (x[row] for x in view.answers)
+        shown = min(int((places != NONE).sum()), HIT if first == 1 else SHOWN)
+        picture = (view.test.name, view.label, row), view.picture(row)
+        told = {
+            "set": self.sets.index(view.test.name),
+            "view": self.labels.index(view.label),
+            **_about(view.test.query, row),
+            "picture": self.thumbnails.add(*picture),
+            "kept": _bits(view.kept, row),
+            "first": first,
+            "precision": float(view.ranking.precision[row]),
+            "others": [_ranks(ranking, row) for ranking in view.others.values()],
+            "answers": [
+                self._answer(view, int(places[rank]), rank + 1, float(distances[rank]))
+                | {"right": bool(right[rank])}
+                for rank in range(shown)
+            ],
         }
-        for rank in range(min(shown, HIT if first == 1 else SHOWN))
-    ]
-    told = {
-        "set": list(dict.fromkeys(v.test.name for v in views)).index(view.test.name),
-        "view": list(dict.fromkeys(v.label for v in views)).index(view.label),
-        **_about(view.test.query, row),
-        "picture": thumbnails.add((view.test.name, view.label, row), view.picture(row)),
-        "kept": _bits(view.kept, row),
-        "first": first,
-        "precision": float(view.ranking.precision[row]),
-        "others": [_ranks(ranking, row) for ranking in view.others.values()],
-        "answers": answers,
-    }
-    pairs = []
-    if not right[0]:
-        pairs.append(_pair(view, row, int(places[0]), 1, "first wrong answer", pieces, judge))
-    nearest = int(view.nearest[row])
-    pairs.append(_pair(view, row, nearest, first, "first right answer", pieces, judge))
-    if first > len(answers):
-        judged = {name: pairs[-1][name] for name in ("rank", "distance", "verdict")}
-        told["match"] = _answer(view, nearest, thumbnails) | judged
-    return told | {"pairs": pairs}
+        pairs = [self._pair(view, row, nearest, first, "first right answer")]
+        if not right[0]:
+            pairs.insert(0, self._pair(view, row, int(places[0]), 1, "first wrong answer"))
+        if first > shown:
+            answer = self._answer(view, nearest, first, pairs[-1]["distance"])
+            told["answers"].append(answer | {"right": True})
+        return told | {"pairs": pairs}
 
+    def _answer(self, view: View, place: int, rank: int, distance: float) -> dict[str, Any]:
+        judged = {"distance": round(distance, 4), "verdict": self._judge.verdict(distance)}
+        return {"image": self._image(view, place), "rank": rank, **judged}
 
-def _answer(view: View, place: int, thumbnails: Thumbnails) -> dict[str, Any]:
-    name = view.test.name, "gallery", place
-    return {
-        **_about(view.test.gallery, place),
-        "picture": thumbnails.add(name, view.test.gallery.encoded(place)),
-        "kept": _bits(view.kept_gallery, place),
-    }
+    def _image(self, view: View, place: int) -> int:
+        """Returns the place in the page's gallery of a gallery picture."""
+        key = view.test.name, place
+        if key not in self._places:
+            self._places[key] = len(self.gallery)
+            picture = (*key, "gallery"), view.test.gallery.encoded(place)
+            told = {
+                "picture": self.thumbnails.add(*picture),
+                "kept": _bits(view.kept_gallery, place),
+            }
+            self.gallery.append(_about(view.test.gallery, place) | told)
+        return self._places[key]
 
-
-def _pair(
-    view: View,
-    row: int,
-    place: int,
-    rank: int,
-    told: str,
-    pieces: Callable[[Features, Features], dict[str, float]],
-    judge: Judge,
-) -> dict[str, Any]:
-    sides = (
-        {n: x[row] for n, x in view.query.items()},
-        {n: x[place] for n, x in view.gallery.items()},
-    )
-    found = pieces(*sides)
-    distance = sum(found.values())
-    return {
-        "told": told,
-        "rank": rank,
-        "distance": distance,
-        "verdict": judge.verdict(distance),
-        "pieces": {name: float(f"{value:.5g}") for name, value in found.items()},
-    }
+    def _pair(self, view: View, row: int, place: int, rank: int, told: str) -> dict[str, Any]:
+        one = {name: x[row] for name, x in view.query.items()}
+        other = {name: x[place] for name, x in view.gallery.items()}
+        found = self._pieces(one, other)
+        distance = sum(found.values())
+        return {
+            **{"told": told, "rank": rank, "distance": distance},
+            "verdict": self._judge.verdict(distance),
+            "pieces": {name: float(f"{value:.5g}") for name, value in found.items()},
+        }
 
 
 def _about(images: LabelledImages, place: int) -> dict[str, str]:

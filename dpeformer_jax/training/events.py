@@ -3,18 +3,20 @@
 A full disk silently ends the thread of tensorboardX's own SummaryWriter, which then waits forever.
 """
 
-import struct
+import io
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.proto.summary_pb2 import Summary
 from tensorboardX.summary import scalar
 
 from dpeformer_jax.runtime.processes import is_first
+from dpeformer_jax.training.watching import scores_of
 
 
 class Events:
@@ -32,13 +34,14 @@ class Events:
             self._write(step, summary=scalar(name, value))
         self._writer.flush()
 
-    def add_pictures(self, step: int, pictures: Mapping[str, bytes]) -> None:
-        """Writes pictures, PNG files by name; raises OSError where the disk is full."""
-        for name, png in pictures.items():
-            width, height = struct.unpack(">II", png[16:24])
-            image = Summary.Image(
-                width=width, height=height, colorspace=3, encoded_image_string=png
-            )
+    def add_pictures(self, step: int, pictures: Mapping[str, Image.Image]) -> None:
+        """Writes pictures by name, as JPEG; raises OSError where the disk is full."""
+        for name, picture in pictures.items():
+            file = io.BytesIO()
+            picture.convert("RGB").save(file, "JPEG", quality=85)
+            width, height = picture.size
+            size = {"width": width, "height": height, "colorspace": 3}
+            image = Summary.Image(encoded_image_string=file.getvalue(), **size)
             self._write(step, summary=Summary(value=[Summary.Value(tag=name, image=image)]))
         self._writer.flush()
 
@@ -51,24 +54,9 @@ class Events:
 
 
 def write_scores(workdir: Path, report: Mapping[str, Any]) -> None:
-    """Writes the scores of a report, the content of eval.json, at its step.
-
-    Their names are scores/DATA SET/FEATURE/mAP and so on.
-    """
+    """Writes the scores of a report, the content of eval.json, at its step."""
     if not is_first():
         return
     events = Events(workdir, report["step"])
     events.add(report["step"], scores_of(report))
     events.close()
-
-
-def scores_of(report: Mapping[str, Any]) -> dict[str, float]:
-    """Returns the scores of a report by name: scores/DATA SET/FEATURE/mAP and so on."""
-    return {
-        f"scores/{data_set}/{feature}/{name}": value
-        for data_set, told in report["datasets"].items()
-        for feature, scores in told.items()
-        if isinstance(scores, Mapping)
-        for name, value in scores.items()
-        if isinstance(value, int | float)
-    }

@@ -25,14 +25,13 @@ def recorded(workdir: Path) -> Iterator[None]:
         yield
         return
     began = time.time()
-    about = {"command": shlex.join(sys.argv), "machine": machine(), "versions": versions()}
+    command = shlex.join(["python", *sys.orig_argv[1:]])
+    about = {"command": command, "machine": machine(), "versions": versions()}
     _append(workdir / NAME, {"began": began, **about})
     try:
         yield
     finally:
-        # A full disk must not hide what the block raised.
-        with contextlib.suppress(OSError):
-            _append(workdir / NAME, {"ended": time.time(), "seconds": time.time() - began})
+        _append(workdir / NAME, {"ended": time.time(), "seconds": time.time() - began})
 
 
 def read_history(workdir: Path) -> list[dict[str, Any]]:
@@ -46,5 +45,6 @@ def read_history(workdir: Path) -> list[dict[str, Any]]:
 
 
 def _append(path: Path, line: dict[str, Any]) -> None:
-    with path.open("a") as file:
+    # No training ends for want of this file, and no full disk hides what the block raised.
+    with contextlib.suppress(OSError), path.open("a") as file:
         file.write(json.dumps(line) + "\n")

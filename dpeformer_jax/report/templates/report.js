@@ -71,18 +71,22 @@ function item(query) {
   row.tabIndex = 0;
   row.setAttribute("role", "group");
   row.setAttribute("aria-label", `Query ${query.name} and its answers`);
-  row.append(tile(query, "query", ["query", query.name.split("/").pop()]));
-  query.answers.forEach((answer) => row.append(answerTile(answer)));
-  if (query.match) row.append(answerTile({ ...query.match, right: true }, "gap"));
+  const told = ["query", query.name.split("/").pop()];
+  if (query.kept) told.push(`kept ${ones(query.kept).length} of ${data.grid.rows * data.grid.columns}`);
+  row.append(tile(query, "query", told));
+  query.answers.forEach((answer, place) => row.append(answerTile(answer, place)));
   made.append(row, explanation(query));
   return made;
 }
 
-function answerTile(answer, gap = "") {
-  const distance = answer.distance === undefined ? "" : ` ${answer.distance.toFixed(3)}`;
+function answerTile(answer, place) {
+  const image = { ...data.gallery[answer.image], right: answer.right };
   const judged = answer.verdict ? ` ${answer.verdict}` : "";
-  const told = [`${answer.rank}:${distance}${judged}`, `${answer.who}, cam ${answer.camera}`];
-  return tile(answer, `${answer.right ? "right" : "wrong"} ${gap}`, told);
+  const told = [`${answer.rank}: ${answer.distance.toFixed(3)}${judged}`];
+  told.push(`${image.who}, cam ${image.camera}`);
+  // The first right answer stands apart where others lie between.
+  const gap = answer.rank > place + 1 ? "gap" : "";
+  return tile(image, `${answer.right ? "right" : "wrong"} ${gap}`, told);
 }
 
 function tile(picture, kind, lines) {
@@ -110,7 +114,13 @@ function tile(picture, kind, lines) {
   return made;
 }
 
-// Marks the kept patches; a bit of the hexadecimal digits is a patch, in raster order.
+// Returns the places of the bits that are set: a bit of the hexadecimal digits is a patch.
+function ones(kept) {
+  const bits = [...kept].map((digit) => parseInt(digit, 16).toString(2).padStart(4, "0")).join("");
+  return [...bits].flatMap((bit, place) => (bit === "1" ? [place] : []));
+}
+
+// Marks the kept patches.
 function patches(kept) {
   const { columns, stride, patch, width, height } = data.grid;
   const space = "http://www.w3.org/2000/svg";
@@ -118,17 +128,13 @@ function patches(kept) {
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.setAttribute("preserveAspectRatio", "none");
   svg.setAttribute("aria-hidden", "true");
-  [...kept].forEach((digit, place) => {
-    for (let bit = 0; bit < 4; bit++) {
-      if (!(parseInt(digit, 16) & (8 >> bit))) continue;
-      const number = 4 * place + bit;
-      const cell = document.createElementNS(space, "rect");
-      cell.setAttribute("x", (number % columns) * stride + (patch - stride) / 2);
-      cell.setAttribute("y", Math.floor(number / columns) * stride + (patch - stride) / 2);
-      cell.setAttribute("width", stride);
-      cell.setAttribute("height", stride);
-      svg.append(cell);
-    }
+  ones(kept).forEach((number) => {
+    const cell = document.createElementNS(space, "rect");
+    cell.setAttribute("x", (number % columns) * stride + (patch - stride) / 2);
+    cell.setAttribute("y", Math.floor(number / columns) * stride + (patch - stride) / 2);
+    cell.setAttribute("width", stride);
+    cell.setAttribute("height", stride);
+    svg.append(cell);
   });
   return svg;
 }
