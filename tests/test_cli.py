@@ -104,6 +104,31 @@ def test_match_answers_by_its_exit_code(dpeformer, network, calibrated, people):
     assert found["cosine"] == pytest.approx(1 - found["distance"] / 2)
 
 
+@pytest.mark.parametrize("suffix", ["png", "svg"])
+def test_explain_draws_and_tells_what_a_distance_is_made_of(
+    dpeformer, calibrated, people, tmp_path, suffix
+):
+    pair, target = (people / "anna/1_c1.png", people / "ben/3_c1.png"), tmp_path / f"why.{suffix}"
+    line = "explain", *pair, "--checkpoint", calibrated, "--out", target, "--json"
+    told = json.loads(dpeformer(*line))
+    assert target.stat().st_size > 10_000 and told["figure"] == str(target)
+    pieces = told["pair"]["contributions"]
+    assert [*pieces] == [f"{kind} {n}" for kind in ("stripe", "part") for n in range(1, 5)]
+    line = "match", *pair, "--checkpoint", calibrated, "--json"
+    match = json.loads(dpeformer(*line, code=1))
+    assert sum(pieces.values()) == pytest.approx(match["distance"], rel=1e-5)
+    assert told["pair"]["verdict"] == match["verdict"]
+    kept = Extractor.load(calibrated)([*pair], names=["selected"])["selected"]
+    for found, own in zip(told["pictures"], kept, strict=True):
+        assert sorted(found["kept"]) == np.flatnonzero(own).tolist()
+        assert found["count"] == own.sum() and len(found["similarity"]) == own.size
+
+
+def test_explain_says_in_words_what_it_shows(dpeformer, network, people, tmp_path):
+    line = "explain", people / "anna/1_c1.png", "--checkpoint", network, "--out", tmp_path / "a.png"
+    assert dpeformer(*line).startswith("1_c1.png: kept ")
+
+
 def test_extract_tells_what_it_wrote(dpeformer, network, people, tmp_path):
     target = tmp_path / "f.npz"
     line = "extract", people, "--folders", "--checkpoint", network, "--to", target
@@ -299,6 +324,27 @@ MISTAKES = {
     "a newer index": ("index info {newer}", "has version 1, and this program knows 0"),
     "nobody's name": ("forget {index} --identity=", "--identity needs a name"),
     "forgotten from nothing": ("forget {tmp}/none --identity anna", "does not exist"),
+}
+
+
+MISTAKES |= {
+    "an explanation of nothing": (
+        "explain {tmp}/none.jpg --checkpoint {net} --out {tmp}/x.png",
+        "no such file",
+    ),
+    "a figure that is there": ("explain {a} --checkpoint {net} --out {b}", "exists already"),
+    "a figure that is none": (
+        "explain {a} --checkpoint {net} --out {tmp}/x.txt",
+        "must be named *.png",
+    ),
+    "a camera too many": (
+        "explain {a} --cameras 1 2 --checkpoint {net} --out {tmp}/x.png",
+        "names 2 cameras for 1 pictures",
+    ),
+    "no camera": (
+        "explain {a} --checkpoint {embeds} --out {tmp}/x.png",
+        "the network embeds the camera",
+    ),
 }
 
 

@@ -1,10 +1,13 @@
 """The picture of what a search found."""
 
+from itertools import pairwise
+
 import pytest
-from PIL import Image
+from PIL import Image, ImageColor
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.pictures.contact_sheet import TILE, Row, Tile, draw_sheet, write_sheet
+from dpeformer_jax.pictures.style import RIGHT, WRONG
 
 
 @pytest.fixture
@@ -33,3 +36,26 @@ def test_sheets_that_cannot_be_are_refused(rows, tmp_path):
     assert not list(tmp_path.glob("sheet*"))
     with pytest.raises(UserError, match="exists already"):
         write_sheet(tmp_path / "a picture with a long name 0.jpg", rows)
+
+
+def test_right_and_wrong_differ_by_more_than_their_colour(write_image, tmp_path):
+    path = str(write_image(tmp_path / "a.png", TILE))
+    right, wrong = Tile(path, (), True), Tile(path, (), False)
+    sheet = draw_sheet([Row(Tile(path, ()), [right, wrong], "")])
+    left = TILE[0] + 4 * 12  # of the first answer, behind query and divider
+    edges = [
+        [sheet.getpixel((left + n * (TILE[0] + 12) + x, 12)) for x in range(TILE[0])]
+        for n in (0, 1)
+    ]
+    green, red = ImageColor.getrgb(RIGHT), ImageColor.getrgb(WRONG)
+    assert set(edges[0]) == {green}  # a whole line
+    assert set(edges[1]) == {red, (255, 255, 255)}  # dashes
+    changes = sum(a != b for a, b in pairwise(edges[1]))
+    assert changes >= 10
+    corners = [sheet.crop((x - 22, TILE[1] - 10, x, TILE[1] + 12)) for x in (left + TILE[0],)]
+    assert (255, 255, 255) in corners[0].get_flattened_data()  # the tick
+
+
+def test_a_row_has_a_title(rows):
+    plain, titled = draw_sheet(rows[:1]), draw_sheet([rows[0]._replace(title="by concat")])
+    assert titled.height > plain.height

@@ -1,13 +1,17 @@
 """metrics.jsonl: averages, and no repeated step after a resume."""
 
+import io
 import json
 import subprocess
 import sys
 from math import nan
 
 import pytest
+from PIL import Image
+from test_events import events_of
 
 from dpeformer_jax.training.journal import Journal, forget_after
+from dpeformer_jax.training.watching import Watched
 
 
 def read(workdir):
@@ -108,3 +112,28 @@ with Journal(Path(sys.argv[1]), 0, total_steps=2, log_every=2, batch=8) as journ
     command = [sys.executable, "-c", program, str(tmp_path)]
     told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
     assert [word for word in told if word in ("True", "False")] == ["False", "False", "True"]
+
+
+def test_what_was_watched_is_a_line_and_a_picture(tmp_path):
+    seen = Watched({"scores/toy/concat/mAP": 0.5}, {"rankings/toy": Image.new("RGB", (30, 20))})
+    with Journal(tmp_path, 0, total_steps=6, log_every=2, batch=8) as journal:
+        journal.add(1, 1, 0.1, {"loss": 1.0})
+        journal.watched(1, 1, seen)
+        assert journal.has_watched(1) and not journal.has_watched(2)
+    assert read(tmp_path) == [{"step": 1, "epoch": 1, "scores/toy/concat/mAP": 0.5}]
+    values = [
+        (event.step, value)
+        for file in tmp_path.glob("events.*")
+        for event in events_of(file)
+        for value in event.summary.value
+    ]
+    (_, score), (step, picture) = values
+    assert score.tag == "scores/toy/concat/mAP" and (step, picture.tag) == (1, "rankings/toy")
+    found = Image.open(io.BytesIO(picture.image.encoded_image_string))
+    assert found.size == (30, 20) == (picture.image.width, picture.image.height)
+
+
+def test_a_line_of_losses_is_not_one_of_watching(tmp_path):
+    write_steps(tmp_path, 0, 2)
+    with Journal(tmp_path, 2, total_steps=6, log_every=2, batch=8) as journal:
+        assert not journal.has_watched(2)

@@ -23,6 +23,7 @@ from dpeformer_jax.training import loop
 from dpeformer_jax.training.experiment import TrainState
 from dpeformer_jax.training.optim import LearningRates
 from dpeformer_jax.training.step import Resident
+from dpeformer_jax.training.watching import Watch, Watched
 
 RATES = LearningRates(1e-3, 1e-3)
 
@@ -47,7 +48,7 @@ def run(tmp_path_factory):
     return experiment, workdir, train(experiment, workdir)
 
 
-def train(experiment, workdir, trained_on=None):
+def train(experiment, workdir, trained_on=None, watch=None):
     """Trains as main.py does; returns the jitted steps that the training used."""
     steps = []
 
@@ -58,7 +59,7 @@ def train(experiment, workdir, trained_on=None):
     with pytest.MonkeyPatch.context() as patch:
         compile_step = loop.compile_step
         patch.setattr(loop, "compile_step", lambda e: steps.append(compile_step(e)) or steps[-1])
-        loop.train(experiment, workdir, ToyImages(), toy_bank(), trained_on or {}, score)
+        loop.train(experiment, workdir, ToyImages(), toy_bank(), trained_on or {}, score, watch)
     return steps
 
 
@@ -120,6 +121,35 @@ def test_with_its_images_on_the_device_a_training_is_bitwise_the_same(run, tmp_p
     assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), expected, found))
     assert (tmp_path / "metrics.jsonl").read_bytes() == (workdir / "metrics.jsonl").read_bytes()
     assert list((tmp_path / "trace").glob("**/*.xplane.pb"))  # of the two steps in the middle
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("left", [3, 4])
+def test_a_watched_training_is_the_same_and_resumes_to_the_same_lines(run, tmp_path, left):
+    """A signal may end a run at step 3, the end of an epoch, before it is looked at."""
+    experiment, workdir, _ = run
+    looked = []
+
+    def look(variables, step):
+        looked.append(step)
+        return Watched({"scores/toy/concat/mAP": float(jax.tree.leaves(variables)[0].sum())}, {})
+
+    whole, resumed = tmp_path / "whole", tmp_path / "resumed"
+    train(experiment, whole, watch=Watch(1, look))
+    assert looked == [3, 6]
+    expected, found = (final_state(experiment, w) for w in (workdir, whole))
+    assert jax.tree.all(jax.tree.map(lambda a, b: bool((a == b).all()), expected, found))
+    shutil.copytree(whole, resumed)
+    for step in range(left + 1, 7):
+        shutil.rmtree(resumed / f"checkpoints/{step}")
+    lines = (resumed / "metrics.jsonl").read_text().splitlines(keepends=True)
+    if left == 3:
+        lines = [line for line in lines if '"step": 3' not in line]
+        (resumed / "metrics.jsonl").write_text("".join(lines))
+    looked.clear()
+    train(experiment, resumed, watch=Watch(1, look))
+    assert looked == ([3, 6] if left == 3 else [6])
+    assert (resumed / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes()
 
 
 def test_a_finished_run_is_only_scored_again(run, tmp_path, caplog):

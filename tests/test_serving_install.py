@@ -126,8 +126,11 @@ def test_the_wheels_command_does_everything(installed, checkpoint, pictures, tmp
     np.testing.assert_allclose(np.load(tmp_path / "f.npz")["concat"], expected, atol=1e-5)
     dpeformer("index", "add", "people", "f.npz", code=2)  # names the extra
     dpeformer("export", "--format", "onnx", "--to", "exported", *network[:2], code=2)
+    explain = "explain", *pictures[:2], "--out", "why.png", *network
+    dpeformer(*explain, code=2)
     (wheel,) = installed.parents[2].glob("dpeformer_jax-*.whl")
-    pip(installed, "install", f"dpeformer_jax[gallery,stablehlo,onnx] @ file://{wheel}")
+    pip(installed, "install", f"dpeformer_jax[pictures,gallery,stablehlo,onnx] @ file://{wheel}")
+    assert "why.png shows it" in dpeformer(*explain)
     dpeformer("index", "add", "people", "f.npz")
     dpeformer("index", "add", "people", pictures[0], "--identity", "anna", *network)
     assert json.loads(dpeformer("index", "info", "people", "--json"))["rows"] == 3

@@ -27,3 +27,10 @@ def test_saved_is_also_by_the_clock(monkeypatch):
             due.append(step)
             table.saved()
     assert due == [6, 12]
+
+
+def test_looked_at_is_at_the_ends_of_epochs():
+    table = Timetable([3, 2, 4], every_epochs=1, every_minutes=0, watch_every=2)
+    assert [step for step in range(10) if table.watched(step)] == [5]
+    never = Timetable([3, 2, 4], every_epochs=1, every_minutes=0)
+    assert not any(map(never.watched, range(10)))

@@ -63,8 +63,8 @@ def kept_plot(name: str, counts: Mapping[str, np.ndarray], patches: int) -> Plot
         axes.stairs(share, edges, label=f"{told} (median {np.median(of):.0f})", **_style(place))
     axes.set_xlim(0, patches)
     told = "; ".join(f"{name}: median {np.median(of):.0f}" for name, of in counts.items())
-    title = f"How many of the {patches} patches DPSM keeps"
-    return _finished(figure, axes, name, title, f"{title}. {told}.")
+    title = f"Kept patches, of {patches}"
+    return _finished(figure, axes, name, title, f"How many patches DPSM keeps. {told}.")
 
 
 def distances_plot(name: str, genuine: np.ndarray, impostors: Impostors, judge: Judge) -> Plot:

@@ -143,18 +143,20 @@ function explanation(query) {
   const made = element("details");
   made.append(element("summary", "What the distances are made of"));
   made.addEventListener("toggle", () => {
-    if (made.open && made.children.length === 1) made.append(...query.pairs.map(pair));
+    if (!made.open || made.children.length > 1) return;
+    const values = query.pairs.flatMap((told) => Object.values(told.pieces));
+    const side = element("div", "", "pairs"); // side by side, on one scale
+    side.append(...query.pairs.map((told) => pair(told, Math.max(...values, 1e-9))));
+    made.append(side);
   });
   return made;
 }
 
-function pair(told) {
-  const made = element("div", "", "pair");
-  const table = element("table");
+function pair(told, most) {
+  const table = element("table", "", "pair");
   const judged = told.verdict ? `, ${told.verdict}` : "";
   const title = `${told.told}, rank ${told.rank}: distance ${told.distance.toFixed(3)}${judged}`;
   table.append(element("caption", title));
-  const most = Math.max(...Object.values(told.pieces), 1e-9);
   Object.entries(told.pieces).forEach(([name, value]) => {
     const row = table.insertRow();
     const head = element("th", name);
@@ -165,8 +167,7 @@ function pair(told) {
     row.insertCell().append(bar);
     row.insertCell().append(value.toFixed(3));
   });
-  made.append(table);
-  return made;
+  return table;
 }
 
 function percent(share) {
