@@ -52,20 +52,16 @@ FEATURES = flags.DEFINE_list(
 COMPARE = flags.DEFINE_list(
     "compare", [], "With --mode=rank and --mode=report: other workdirs, as B,C."
 )
-# Which modes have which flags, besides --config and --workdir.
-OF_MODE = {
-    "json": ("verify_data", "compare"),
-    "checkpoint": ("eval", "calibrate", "rank", "explain"),
-    "queries": ("rank", "explain"),
-    "features": ("rank", "explain"),
-    "compare": ("rank", "report"),
-}
-HINTS = {
-    "json": "; eval.json holds the scores",
-    "checkpoint": "; to train from weights set --config.init.checkpoint",
-    "queries": "",
-    "features": "",
-    "compare": "; two workdirs' scores: --mode=compare --workdir=A,B",
+# The modes that have a flag, besides --config and --workdir, and what to do in others.
+OF_MODES = {
+    "json": (("verify_data", "compare"), "; eval.json holds the scores"),
+    "checkpoint": (
+        ("eval", "calibrate", "rank", "explain"),
+        "; to train from weights set --config.init.checkpoint",
+    ),
+    "queries": (("rank", "explain"), ""),
+    "features": (("rank", "explain"), ""),
+    "compare": (("rank", "report"), "; two workdirs' scores: --mode=compare --workdir=A,B"),
 }
 
 
@@ -110,9 +106,9 @@ def draw(config: ConfigDict, workdir: Path) -> None:
 def check_flags() -> None:
     """Raises UserError for a flag that the mode does not have, or lacks."""
     mode = MODE.value
-    for name, having in OF_MODE.items():
+    for name, (having, instead) in OF_MODES.items():
         if flags.FLAGS[name].present and mode not in having:
-            raise UserError(f"--{name} is for --mode={' and --mode='.join(having)}{HINTS[name]}")
+            raise UserError(f"--{name} is for --mode={' and --mode='.join(having)}{instead}")
     if WORKDIR.value is None and mode != "verify_data":
         raise UserError(f"--mode={mode} needs --workdir=DIR, for what it writes")
     if CONFIG.value is None and mode != "compare":

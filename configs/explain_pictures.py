@@ -49,6 +49,11 @@ def run_explain(
     network, scoring = open_network(config, workdir, checkpoint), unpack.scoring_of(config)
     if scoring.metric != "cosine":
         raise UserError("--mode=explain takes config.eval.metric = 'cosine' apart, and no other")
+    if network.spec.mixes_batch:
+        raise UserError(
+            "--mode=explain needs features that depend on their picture alone; those of the preset "
+            "'released' depend on the others of a batch too"
+        )
     for test in network.tests:
         feature = target_of(network, features)
         places = chosen_queries(wanted, test, feature, workdir, config.seed)

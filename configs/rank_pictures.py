@@ -141,7 +141,9 @@ def features_of(
     """Returns the features of pictures, or of those at some places, as they are compared."""
     spec = network.spec
     rows = spec.rows_of(images.camera_names)[images.camera_rows]
-    some = images if places is None else Subset(images, places)
-    rows = rows if places is None else rows[places]
     scaled = scoring.metric == "cosine"
-    return network.features(network.variables, some, rows, names, "features", scaled)
+    if places is None or spec.mixes_batch:  # by whose rule a picture needs the others of its batch
+        found = network.features(network.variables, images, rows, names, "features", scaled)
+        return found if places is None else {name: x[places] for name, x in found.items()}
+    some = Subset(images, places)
+    return network.features(network.variables, some, rows[places], names, "features", scaled)

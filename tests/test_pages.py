@@ -245,6 +245,7 @@ def test_a_training_is_watched(runs):
         (["--mode=rank", "--compare=nowhere"], ["nowhere", "holds no checkpoint"]),
         (["--mode=report", "--queries=worst"], ["--queries", "--mode=rank and --mode=explain"]),
         (["--mode=explain", "--features=parts,concat"], ["takes one feature"]),
+        (["--mode=explain", "--config.eval.metric=euclidean"], ["'cosine'", "no other"]),
         (["--mode=report", "--compare=configs"], ["configs", "eval.json"]),
     ],
 )
