@@ -47,8 +47,11 @@ def run_explain(
     if len(features) > 1:
         raise UserError(f"--features={','.join(features)}: --mode=explain takes one feature")
     network, scoring = open_network(config, workdir, checkpoint), unpack.scoring_of(config)
-    if scoring.metric != "cosine":
-        raise UserError("--mode=explain takes config.eval.metric = 'cosine' apart, and no other")
+    if scoring.metric != "cosine" or config.eval.flip:
+        raise UserError(
+            "--mode=explain takes apart the distances of config.eval.metric = 'cosine' without "
+            "config.eval.flip, and no other"
+        )
     if network.spec.mixes_batch:
         raise UserError(
             "--mode=explain needs features that depend on their picture alone; those of the preset "

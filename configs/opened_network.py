@@ -15,6 +15,7 @@ from configs.parsing import adopt
 from data.dataset import Dataset, load_dataset
 from dpeformer_jax.base.errors import UserError, some
 from dpeformer_jax.base.interfaces import TestSet
+from dpeformer_jax.checkpoint.checksums import fingerprint_of
 from dpeformer_jax.checkpoint.weights import (
     CHECKPOINTS,
     Weights,
@@ -24,6 +25,8 @@ from dpeformer_jax.checkpoint.weights import (
 from dpeformer_jax.features import FeaturePass
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.retrieval.report import stored_report
+from dpeformer_jax.retrieval.scoring import Scoring
+from dpeformer_jax.retrieval.verdict import Judge, read_judge
 from dpeformer_jax.runtime.devices import data_mesh, replicated
 from dpeformer_jax.training.workdir import (
     check_data,
@@ -137,3 +140,15 @@ def warn_of_trained_pictures(tests: Sequence[TestSet], trained: set[bytes]) -> N
                 "%s: %d of its %d pictures were trained on, so its scores are too high",
                 *(test.name, shared, len(digests)),
             )
+
+
+def judge_of(network: OpenedNetwork, feature: str, scoring: Scoring) -> Judge:
+    """Returns the calibrated thresholds of a feature, none where it is compared otherwise.
+
+    Raises:
+        UserError: the calibration beside the weights is damaged, or of others.
+    """
+    if scoring.metric != "cosine" or network.features.flip:
+        return Judge(reason="thresholds are of cosine distances without config.eval.flip")
+    weights = fingerprint_of(network.weights.variables)
+    return read_judge(network.weights.folder, weights, feature)

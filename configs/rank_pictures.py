@@ -11,11 +11,10 @@ from ml_collections import ConfigDict
 
 from configs import unpack
 from configs.chosen_queries import Wanted, chosen_queries
-from configs.opened_network import OpenedNetwork, open_another, open_network
+from configs.opened_network import OpenedNetwork, judge_of, open_another, open_network
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.interfaces import LabelledImages, TestSet
 from dpeformer_jax.base.subset import Subset
-from dpeformer_jax.checkpoint.checksums import fingerprint_of
 from dpeformer_jax.features import SELECTED, Features
 from dpeformer_jax.pictures.contact_sheet import save_sheet
 from dpeformer_jax.report.ranking_rows import ranking_row
@@ -24,7 +23,7 @@ from dpeformer_jax.retrieval.duplicates import duplicates
 from dpeformer_jax.retrieval.protocol import Labels
 from dpeformer_jax.retrieval.scoring import Scoring
 from dpeformer_jax.retrieval.shown_ranking import ShownRanking, shown_ranking
-from dpeformer_jax.retrieval.verdict import Judge, read_judge
+from dpeformer_jax.retrieval.verdict import Judge
 from dpeformer_jax.runtime.processes import is_first
 
 TOP = 10
@@ -59,7 +58,7 @@ def run_rank(
         raise UserError("--mode=rank runs in one process; leave config.distributed.enabled out")
     networks = [open_network(config, workdir, checkpoint)]
     networks += [open_another(config, other) for other in others]
-    names = [folder.name for folder in (workdir, *others)]
+    names = [folder.absolute().name for folder in (workdir, *others)]
     scoring = unpack.scoring_of(config)
     first, *_ = [target_of(network, features) for network in networks]
     for place, test in enumerate(networks[0].tests):
@@ -123,12 +122,10 @@ def rankings(
     others = Labels(test.gallery.identities, test.gallery.cameras)
     if scoring.drop_duplicates:
         others = others.without(duplicates(test))
-    weights = fingerprint_of(network.weights.variables)
     for name in chosen:
         sides = ({m: side[m] for m in targets[name]} for side in (query, gallery))
         shown = shown_ranking(*sides, labels, others, scoring, TOP)
-        judge = read_judge(network.weights.folder, weights, name)
-        yield RankedQueries(f"{title}, {name}", shown, judge)
+        yield RankedQueries(f"{title}, {name}", shown, judge_of(network, name, scoring))
 
 
 def features_of(

@@ -1,6 +1,5 @@
 """What main.py's --mode=report does: report.html, one page about a scored network."""
 
-import json
 import logging
 import shlex
 import sys
@@ -16,18 +15,17 @@ from ml_collections import ConfigDict
 from configs import unpack
 from configs.modes import cutouts_of
 from configs.occluded import Occluded
-from configs.opened_network import OpenedNetwork, open_another, open_network
+from configs.opened_network import OpenedNetwork, judge_of, open_another, open_network
 from configs.rank_pictures import feature_names
-from configs.record import NAME as CONFIG
-from configs.record import changed_fields, stored_fields
+from configs.report_facts import metrics_of, run_facts
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.base.interfaces import Images, TestSet
+from dpeformer_jax.base.interfaces import Images, LabelledImages, TestSet
 from dpeformer_jax.checkpoint.checksums import fingerprint_of
 from dpeformer_jax.explanation.contributions import contributions
 from dpeformer_jax.features import SELECTED, Features
-from dpeformer_jax.model.families import build_network
+from dpeformer_jax.model.families import build_network, outputs_of
 from dpeformer_jax.report.browser import SHOWN, View, browser
-from dpeformer_jax.report.content import DataSet, Page, Plot, Run
+from dpeformer_jax.report.content import DataSet, Page, Plot
 from dpeformer_jax.report.plots import (
     cmc_plot,
     distances_plot,
@@ -44,9 +42,9 @@ from dpeformer_jax.retrieval.protocol import Labels
 from dpeformer_jax.retrieval.scored_run import ScoredRun
 from dpeformer_jax.retrieval.scoring import Scored, Scoring
 from dpeformer_jax.retrieval.shown_ranking import ShownRanking, shown_ranking
-from dpeformer_jax.retrieval.verdict import Judge, read_judge
+from dpeformer_jax.retrieval.verdict import Judge
 from dpeformer_jax.runtime.processes import is_first
-from dpeformer_jax.training.history import read_history
+from dpeformer_jax.training.experiment import ONE_VIEW
 
 TARGET, PICTURE_BYTES = "report.html", 20 * 10**6
 AS_TAKEN, BEHIND = "as taken", "behind a drawn occluder"
@@ -92,21 +90,21 @@ def run_report(config: ConfigDict, workdir: Path, others: Sequence[Path]) -> Non
     if jax.process_count() > 1:
         raise UserError("--mode=report runs in one process; leave config.distributed.enabled out")
     first = ScoredRun(workdir)
-    runs = [_reported(workdir, first, open_network(config, workdir, None))]
-    runs += [
-        _reported(other, ScoredRun(other, like=first), open_another(config, other))
-        for other in others
-    ]
+    scoring = unpack.scoring_of(config)
+    runs = [_reported(first, open_network(config, workdir, None), scoring)]
+    for other in others:
+        scored = ScoredRun(other, like=first)
+        runs.append(_reported(scored, open_another(config, other), scoring))
     if len({run.name for run in runs}) < len(runs):
         runs = [run._replace(name=str(run.scored.workdir)) for run in runs]
+    if config.views.occlusion == ONE_VIEW:  # the page shows occluded queries all the same
+        config.views.occlusion = "roa"
     bank, _ = cutouts_of(config)
-    kind = config.views.occlusion if config.views.occlusion != "none" else "roa"
-    bank = bank if kind == config.views.occlusion else cutouts_of(_with_occlusion(config))[0]
-    scoring, sets, views = unpack.scoring_of(config), [], []
+    sets, views = [], []
     for place, test in enumerate(runs[0].network.tests):
-        hidden = Occluded(test.query, kind, bank, config.seed)
+        hidden = Occluded(test.query, config.views.occlusion, bank, config.seed)
         found = {run.name: _seen(run, run.network.tests[place], scoring) for run in runs}
-        behind = _seen(runs[0], test, scoring, hidden)
+        behind = _hidden(runs[0], test, scoring, hidden, found[runs[0].name])
         sets.append(_data_set(runs, test, found, behind, place))
         views += _views(runs, test, found, behind, hidden)
     page = Page(
@@ -115,8 +113,8 @@ def run_report(config: ConfigDict, workdir: Path, others: Sequence[Path]) -> Non
         command=shlex.join(["python", *sys.orig_argv[1:]]),
         columns=list(COLUMNS.values()),
         sets=sets,
-        training=list(training_plots({run.name: _metrics(run) for run in runs})),
-        runs=[_provenance(run) for run in runs],
+        training=list(training_plots({run.name: metrics_of(run.scored) for run in runs})),
+        runs=[run_facts(run.name, run.scored, run.network, run.judge) for run in runs],
         browser=_browser(runs[0], views),
     )
     if is_first():
@@ -125,49 +123,52 @@ def run_report(config: ConfigDict, workdir: Path, others: Sequence[Path]) -> Non
     LOG.info("%s tells it all in one file of %.1f MB", workdir / TARGET, size)
 
 
-def _with_occlusion(config: ConfigDict) -> ConfigDict:
-    own = config.copy_and_resolve_references()
-    own.views.occlusion = "roa"
-    return own
-
-
-def _reported(workdir: Path, scored: ScoredRun, network: OpenedNetwork) -> Reported:
-    weights = fingerprint_of(network.weights.variables)
-    if scored.report.get("weights") != weights:
-        raise UserError(f"{workdir / 'eval.json'} is of other weights; {scored.mend}")
+def _reported(scored: ScoredRun, network: OpenedNetwork, scoring: Scoring) -> Reported:
+    path = scored.workdir / "eval.json"
+    if scored.report.get("weights") != fingerprint_of(network.weights.variables):
+        raise UserError(f"{path} is of other weights; {scored.mend}")
     for test in network.tests:
         if test.name not in scored.datasets:
-            raise UserError(f"{workdir / 'eval.json'} has no scores on {test.name}; {scored.mend}")
+            raise UserError(f"{path} has no scores on {test.name}; {scored.mend}")
     target = best_of(feature_names(network))
-    judge = read_judge(network.weights.folder, weights, target)
-    return Reported(workdir.name, scored, network, target, judge)
+    judge = judge_of(network, target, scoring)
+    return Reported(scored.workdir.absolute().name, scored, network, target, judge)
 
 
-def _seen(run: Reported, test: TestSet, scoring: Scoring, queries: Images | None = None) -> Seen:
-    """Ranks the gallery for a test set's queries, or for other pictures of the same people."""
-    network, spec = run.network, run.network.spec
-    selects = SELECTED in network.features.empty(network.variables, _blank(test))
-    names = [*run.members, *([SELECTED] if selects else [])]
-
-    def features(images: Any, pictures: Any, title: str) -> tuple[Features, np.ndarray | None]:
-        rows = spec.rows_of(images.camera_names)[images.camera_rows]
-        asked = names, title, scoring.metric == "cosine"
-        found = network.features(network.variables, pictures, rows, *asked)
-        return found, found.pop(SELECTED, None)
-
-    query, kept = features(test.query, queries or test.query, "query")
-    gallery, kept_gallery = features(test.gallery, test.gallery, "gallery")
+def _seen(run: Reported, test: TestSet, scoring: Scoring) -> Seen:
+    """Ranks the gallery for a test set's queries."""
+    query, kept = _features(run, test.query, test.query, scoring, "query")
+    gallery, kept_gallery = _features(run, test.gallery, test.gallery, scoring, "gallery")
     gallery = {name: x.astype(scoring.storage) for name, x in gallery.items()}
-    labels = [Labels(of.identities, of.cameras) for of in (test.query, test.gallery)]
-    if scoring.drop_duplicates:
-        labels[1] = labels[1].without(duplicates(test))
-    shown = shown_ranking(query, gallery, *labels, scoring, SHOWN)
+    shown = _ranked(test, query, gallery, scoring)
     return Seen(query, gallery, kept, kept_gallery, shown)
 
 
-def _blank(test: TestSet) -> np.ndarray:
-    (image,) = test.query.batches(np.zeros((1, 1), int))
-    return image
+def _hidden(run: Reported, test: TestSet, scoring: Scoring, hidden: Images, seen: Seen) -> Seen:
+    """Ranks the same gallery for the queries behind an occluder."""
+    query, kept = _features(run, test.query, hidden, scoring, "hidden queries")
+    shown = _ranked(test, query, seen.gallery, scoring)
+    return seen._replace(query=query, kept=kept, shown=shown)
+
+
+def _features(
+    run: Reported, images: LabelledImages, pictures: Images, scoring: Scoring, title: str
+) -> tuple[Features, np.ndarray | None]:
+    """Returns the compared features of pictures of labelled people, and the kept patches."""
+    network = run.network
+    selects = outputs_of(network.spec).selection is not None
+    rows = network.spec.rows_of(images.camera_names)[images.camera_rows]
+    names = [*run.members, *([SELECTED] if selects else [])]
+    scaled = scoring.metric == "cosine"
+    found = network.features(network.variables, pictures, rows, names, title, scaled)
+    return found, found.pop(SELECTED, None)
+
+
+def _ranked(test: TestSet, query: Features, gallery: Features, scoring: Scoring) -> ShownRanking:
+    labels = [Labels(of.identities, of.cameras) for of in (test.query, test.gallery)]
+    if scoring.drop_duplicates:
+        labels[1] = labels[1].without(duplicates(test))
+    return shown_ranking(query, gallery, *labels, scoring, SHOWN)
 
 
 def _data_set(
@@ -263,56 +264,3 @@ def _browser(run: Reported, views: Sequence[View]) -> dict[str, Any]:
         return contributions(network, run.members, one, other)
 
     return browser(views, run.network.spec, run.judge, pieces, PICTURE_BYTES)
-
-
-def _metrics(run: Reported) -> list[dict[str, float]]:
-    path = run.scored.trained_in / "metrics.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def _provenance(run: Reported) -> Run:
-    scored, weights = run.scored, run.network.weights
-    history = read_history(scored.trained_in)
-    starts = [line for line in history if "began" in line]
-    facts = [
-        ("network", f"{weights.spec.family} {weights.spec.variant}, {weights.spec.image_size}"),
-        ("checkpoint", f"{weights.folder}, step {scored.report.get('step')}"),
-        ("weights", scored.report["weights"]),
-        ("trained on", str(scored.origin) or "not recorded"),
-        ("settings of the scores", json.dumps(scored.report.get("settings", {}))),
-        ("thresholds", run.judge.reason or _levels(run.judge)),
-        ("wall time of the training", _wall_time(history)),
-        *(("command", line["command"]) for line in starts[-1:]),
-        *(("machine", line["machine"]) for line in starts[-1:]),
-        *(("versions", _joined(line["versions"])) for line in starts[-1:]),
-    ]
-    path = scored.trained_in / CONFIG
-    if not path.exists():
-        return Run(run.name, facts, None, "")
-    fields = stored_fields(path)
-    changed = [tuple(map(_plain, row)) for row in changed_fields(fields)]
-    return Run(run.name, facts, changed, "\n".join(f"{n} = {v!r}" for n, v in fields.items()))
-
-
-def _levels(judge: Judge) -> str:
-    return ", ".join(f"FAR {100 * of.far:g} %: {of.distance:.3f}" for of in judge.levels)
-
-
-def _joined(versions: dict[str, str]) -> str:
-    return ", ".join(f"{name} {number}" for name, number in versions.items())
-
-
-def _wall_time(history: Sequence[dict[str, Any]]) -> str:
-    seconds = [line["seconds"] for line in history if "seconds" in line]
-    starts = sum("began" in line for line in history)
-    if not starts:
-        return "not recorded"
-    told = time.strftime("%H:%M:%S", time.gmtime(sum(seconds) % 86400))
-    days = int(sum(seconds) // 86400)
-    told = f"{days} d {told}" if days else told
-    killed = starts - len(seconds)
-    return told + (f", without {killed} starts that were killed" if killed else "")
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

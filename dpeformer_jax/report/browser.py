@@ -8,6 +8,7 @@ import numpy as np
 
 from dpeformer_jax.base.interfaces import LabelledImages, TestSet
 from dpeformer_jax.base.pictures import Source
+from dpeformer_jax.base.progress import progress
 from dpeformer_jax.features import Features
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.model.variants import VARIANTS
@@ -62,7 +63,8 @@ def browser(
     page = _Page(views, judge, pieces, Thumbnails(budget))
     order = [(view, row) for view in views for row in np.flatnonzero(view.ranking.used)]
     order.sort(key=lambda one: _first_shown(*one))
-    queries = [page.query(view, int(row)) for view, row in order]
+    shown = progress(order, title="drawing", unit="query")
+    queries = [page.query(view, int(row)) for view, row in shown]
     height, width = spec.image_size
     rows, columns = spec.grid
     return {
