@@ -20,6 +20,7 @@ from toy import toy_spec
 
 from dpeformer_jax import Extractor
 from dpeformer_jax.features import SELECTED
+from dpeformer_jax.pictures.patch_cells import cells
 from dpeformer_jax.report.browser import browser
 from dpeformer_jax.report.render import write_page
 from dpeformer_jax.report.score_table import percent
@@ -139,6 +140,25 @@ def test_every_query_on_the_page_is_that_of_the_scores_and_of_the_network(runs, 
         if query["first"] > 1:
             wrong = query["pairs"][0]["distance"]
             assert wrong == pytest.approx(query["answers"][0]["distance"], abs=2e-4)
+
+
+def test_the_overlay_on_the_page_is_the_networks_choice(runs, chrome):
+    spec = Extractor.load(runs[0]).spec
+    with opened(chrome, runs[0] / "report.html") as (shown, _):
+        shown.check("[name=patches]")
+        drawn = shown.evaluate(
+            """[...document.querySelectorAll("#list li")].map(item => [
+                item.querySelector(".query figcaption").innerText.split("\\n")[1],
+                [...item.querySelectorAll(".query rect")].map(
+                    cell => [Number(cell.getAttribute("x")), Number(cell.getAttribute("y"))]),
+            ])"""
+        )
+        queries = {Path(q["name"]).name + str(q["view"]): q for q in data_on(shown)["queries"]}
+        assert shown.locator("#list .frame svg").first.is_visible()
+    assert len(drawn) == 24
+    for name, corners in drawn:
+        kept = np.unpackbits(np.frombuffer(bytes.fromhex(queries[f"{name}0"]["kept"]), np.uint8))
+        assert corners == cells(spec)[kept[: np.prod(spec.grid)].astype(bool)].tolist()
 
 
 def test_filters_change_what_is_shown(runs, chrome):
