@@ -145,20 +145,19 @@ def test_every_query_on_the_page_is_that_of_the_scores_and_of_the_network(runs, 
 def test_the_overlay_on_the_page_is_the_networks_choice(runs, chrome):
     spec = Extractor.load(runs[0]).spec
     with opened(chrome, runs[0] / "report.html") as (shown, _):
+        shown.select_option("[name=outcome]", "")
         shown.check("[name=patches]")
-        drawn = shown.evaluate(
-            """[...document.querySelectorAll("#list li")].map(item => [
-                item.querySelector(".query figcaption").innerText.split("\\n")[1],
-                [...item.querySelectorAll(".query rect")].map(
-                    cell => [Number(cell.getAttribute("x")), Number(cell.getAttribute("y"))]),
-            ])"""
-        )
-        queries = {Path(q["name"]).name + str(q["view"]): q for q in data_on(shown)["queries"]}
         assert shown.locator("#list .frame svg").first.is_visible()
+        drawn = shown.evaluate(
+            """[...document.querySelectorAll("#list .query svg")].map(svg =>
+                [...svg.children].map(x => [x.getAttribute("x"), x.getAttribute("y")]))"""
+        )
+        queries = [query for query in data_on(shown)["queries"] if query["view"] == 0]
     assert len(drawn) == 24
-    for name, corners in drawn:
-        kept = np.unpackbits(np.frombuffer(bytes.fromhex(queries[f"{name}0"]["kept"]), np.uint8))
-        assert corners == cells(spec)[kept[: np.prod(spec.grid)].astype(bool)].tolist()
+    for corners, query in zip(drawn, queries, strict=False):
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(query["kept"]), np.uint8))
+        kept = bits[: np.prod(spec.grid)].astype(bool)
+        np.testing.assert_array_equal(np.array(corners, float), cells(spec)[kept])
 
 
 def test_filters_change_what_is_shown(runs, chrome):
