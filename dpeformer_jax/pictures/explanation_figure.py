@@ -106,7 +106,7 @@ def _draw_bars(axes: Axes, pairs: Mapping[str, Mapping[str, float]]) -> None:
         label = f"{title}: distance {total:.3f}"
         bars = axes.barh(at, values, height=0.9 * height, label=label, **style)
         shares = values / total if total else values
-        labels = [f"{x:.3f}  ({share:.0%})" for x, share in zip(values, shares, strict=True)]
+        labels = [f"{x:.3g}  ({share:.0%})" for x, share in zip(values, shares, strict=True)]
         axes.bar_label(bars, labels, padding=4, fontsize=7, color=INK)
     axes.set_yticks(np.arange(len(names)), names)
     axes.set_ylim(max(len(names), FEWEST_BARS) - 0.4, -0.6)
