@@ -96,7 +96,7 @@ def at_thresholds(
     """
     told = []
     for of, number in zip(_found(calibration, feature), accepted, strict=True):
-        rate, promised = number / impostors, of["far_as_many"]
+        rate, promised = float(number / impostors), of["far_as_many"]
         told.append(
             {
                 "chosen_far": of["far"],
