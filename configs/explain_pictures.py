@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+from matplotlib.figure import Figure
 from ml_collections import ConfigDict
 
 from configs import unpack
@@ -15,7 +16,6 @@ from configs.rank_pictures import RankedQueries, rankings, target_of
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.interfaces import LabelledImages, TestSet
 from dpeformer_jax.base.progress import progress
-from dpeformer_jax.base.subset import Subset
 from dpeformer_jax.explanation.contributions import contributions
 from dpeformer_jax.explanation.explain import Explanation, explain_pixels
 from dpeformer_jax.model.families import build_network
@@ -77,20 +77,21 @@ def _figure(
     ranked: RankedQueries,
     row: int,
     feature: str,
-):
+) -> Figure:
     shown = {}  # by what is said of it: place in the gallery, rank
-    if not ranked.shown.answers.right[row, 0]:
-        shown["first wrong answer"] = int(ranked.shown.answers.places[row, 0]), 1
+    first = int(ranked.shown.answers.places[row, 0])
+    if first != NONE and not ranked.shown.answers.right[row, 0]:
+        shown["first wrong answer"] = first, 1
     if ranked.shown.nearest[row] != NONE:
-        first = int(ranked.shown.ranking.first[row])
-        shown["first right answer"] = int(ranked.shown.nearest[row]), first
-    found = [explained(network, test.query, [place])[0]]
+        rank = int(ranked.shown.ranking.first[row])
+        shown["first right answer"] = int(ranked.shown.nearest[row]), rank
+    found = [explained(network, test.query, place)]
     titles = [f"query {_name(test.query, place)}"]
     pairs = {}
     built = build_network(network.spec)
     members = targets_of(_members(found[0]))[feature]
     for told, (answer, rank) in shown.items():
-        found += explained(network, test.gallery, [answer])
+        found.append(explained(network, test.gallery, answer))
         titles.append(f"{told}, rank {rank}: {_name(test.gallery, answer)}")
         pieces = contributions(built, members, found[0].features, found[-1].features)
         verdict = ranked.judge.verdict(sum(pieces.values()))
@@ -102,14 +103,13 @@ def _members(found: Explanation) -> list[str]:
     return sorted(name for name in found.features if name != "concat")
 
 
-def explained(
-    network: OpenedNetwork, images: LabelledImages, places: Sequence[int]
-) -> list[Explanation]:
-    """Explains the pictures of a set at some places."""
-    rows = network.spec.rows_of(images.camera_names)[images.camera_rows]
-    (pixels,) = Subset(images, np.array(places)).batches(np.arange(len(places))[None])
+def explained(network: OpenedNetwork, images: LabelledImages, place: int) -> Explanation:
+    """Explains the picture of a set at a place."""
+    row = network.spec.rows_of(images.camera_names)[images.camera_rows[place]]
+    (pixels,) = images.batches(np.array([[place]]))
     built = build_network(network.spec)
-    return explain_pixels(built, network.variables, pixels, rows[np.array(places)])
+    (found,) = explain_pixels(built, network.variables, pixels, row[None])
+    return found
 
 
 def _name(images: LabelledImages, place: int) -> str:

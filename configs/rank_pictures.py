@@ -19,8 +19,6 @@ from dpeformer_jax.features import SELECTED, Features
 from dpeformer_jax.pictures.contact_sheet import save_sheet
 from dpeformer_jax.report.ranking_rows import ranking_row
 from dpeformer_jax.retrieval.distances import best_of, targets_of
-from dpeformer_jax.retrieval.duplicates import duplicates
-from dpeformer_jax.retrieval.protocol import Labels
 from dpeformer_jax.retrieval.scoring import Scoring
 from dpeformer_jax.retrieval.shown_ranking import ShownRanking, shown_ranking
 from dpeformer_jax.retrieval.verdict import Judge
@@ -117,14 +115,9 @@ def rankings(
     members = sorted({member for name in chosen for member in targets[name]})
     query = features_of(network, test.query, members, scoring, places)
     gallery = features_of(network, test.gallery, members, scoring)
-    gallery = {name: x.astype(scoring.storage) for name, x in gallery.items()}
-    labels = Labels(test.query.identities, test.query.cameras).at(places)
-    others = Labels(test.gallery.identities, test.gallery.cameras)
-    if scoring.drop_duplicates:
-        others = others.without(duplicates(test))
     for name in chosen:
         sides = ({m: side[m] for m in targets[name]} for side in (query, gallery))
-        shown = shown_ranking(*sides, labels, others, scoring, TOP)
+        shown = shown_ranking(test, *sides, scoring, TOP, places)
         yield RankedQueries(f"{title}, {name}", shown, judge_of(network, name, scoring))
 
 

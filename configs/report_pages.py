@@ -36,9 +36,7 @@ from dpeformer_jax.report.plots import (
 from dpeformer_jax.report.render import write_page
 from dpeformer_jax.report.score_table import COLUMNS, score_rows
 from dpeformer_jax.retrieval.distances import best_of, targets_of
-from dpeformer_jax.retrieval.duplicates import duplicates
 from dpeformer_jax.retrieval.evaluate import of_feature
-from dpeformer_jax.retrieval.protocol import Labels
 from dpeformer_jax.retrieval.scored_run import ScoredRun
 from dpeformer_jax.retrieval.scoring import Scored, Scoring
 from dpeformer_jax.retrieval.shown_ranking import ShownRanking, shown_ranking
@@ -139,15 +137,14 @@ def _seen(run: Reported, test: TestSet, scoring: Scoring) -> Seen:
     """Ranks the gallery for a test set's queries."""
     query, kept = _features(run, test.query, test.query, scoring, "query")
     gallery, kept_gallery = _features(run, test.gallery, test.gallery, scoring, "gallery")
-    gallery = {name: x.astype(scoring.storage) for name, x in gallery.items()}
-    shown = _ranked(test, query, gallery, scoring)
+    shown = shown_ranking(test, query, gallery, scoring, SHOWN)
     return Seen(query, gallery, kept, kept_gallery, shown)
 
 
 def _hidden(run: Reported, test: TestSet, scoring: Scoring, hidden: Images, seen: Seen) -> Seen:
     """Ranks the same gallery for the queries behind an occluder."""
     query, kept = _features(run, test.query, hidden, scoring, "hidden queries")
-    shown = _ranked(test, query, seen.gallery, scoring)
+    shown = shown_ranking(test, query, seen.gallery, scoring, SHOWN)
     return seen._replace(query=query, kept=kept, shown=shown)
 
 
@@ -162,13 +159,6 @@ def _features(
     scaled = scoring.metric == "cosine"
     found = network.features(network.variables, pictures, rows, names, title, scaled)
     return found, found.pop(SELECTED, None)
-
-
-def _ranked(test: TestSet, query: Features, gallery: Features, scoring: Scoring) -> ShownRanking:
-    labels = [Labels(of.identities, of.cameras) for of in (test.query, test.gallery)]
-    if scoring.drop_duplicates:
-        labels[1] = labels[1].without(duplicates(test))
-    return shown_ranking(query, gallery, *labels, scoring, SHOWN)
 
 
 def _data_set(

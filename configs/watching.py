@@ -16,7 +16,6 @@ from dpeformer_jax.pictures.contact_sheet import Row, Tile, draw_sheet
 from dpeformer_jax.pictures.kept_patches import with_kept
 from dpeformer_jax.report.ranking_rows import ranking_row
 from dpeformer_jax.retrieval.distances import best_of, targets_of
-from dpeformer_jax.retrieval.protocol import Labels
 from dpeformer_jax.retrieval.report import Evaluation
 from dpeformer_jax.retrieval.shown_ranking import shown_ranking
 from dpeformer_jax.retrieval.verdict import Judge
@@ -71,9 +70,7 @@ def _pictures(
     gallery = features(test.gallery, np.arange(len(test.gallery)), members)
     if not is_first():
         return
-    labels = Labels(test.query.identities, test.query.cameras).at(places)
-    others = Labels(test.gallery.identities, test.gallery.cameras)
-    shown = shown_ranking(query, gallery, labels, others, scoring, TOP)
+    shown = shown_ranking(test, query, gallery, scoring, TOP, places)
     sides = test, places, shown, Judge()
     rows = [ranking_row(*sides, row, target) for row in range(len(places))]
     yield "rankings", draw_sheet(rows)

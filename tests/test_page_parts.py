@@ -18,7 +18,6 @@ from dpeformer_jax.report.content import DataSet, Page, Run
 from dpeformer_jax.report.render import render, write_page
 from dpeformer_jax.report.score_table import COLUMNS, score_rows
 from dpeformer_jax.report.thumbnails import LEFT_OUT, Thumbnails
-from dpeformer_jax.retrieval.protocol import Labels
 from dpeformer_jax.retrieval.scoring import Scoring
 from dpeformer_jax.retrieval.shown_ranking import shown_ranking
 from dpeformer_jax.retrieval.verdict import Judge, Level
@@ -48,13 +47,12 @@ def view(label="as taken", seed=0, people=6, patches=8):
         {n: rng.standard_normal((len(of), 8)).astype("f4") for n in ("holistic", "parts")}
         for of in (query, gallery)
     ]
-    labels = [Labels(of.identities, of.cameras) for of in (query, gallery)]
-    shown = shown_ranking(*features, *labels, Scoring(), SHOWN)
+    test = TestSet("toy", query, gallery)
+    shown = shown_ranking(test, *features, Scoring(), SHOWN)
     # The gallery is the same, however the queries are seen.
     draws = rng, np.random.default_rng(9)
     sides = zip((query, gallery), draws, strict=True)
     kept = [draw.random((len(of), patches)) < 0.5 for of, draw in sides]
-    test = TestSet("toy", query, gallery)
     found = shown.answers, shown.ranking, shown.nearest, {"other": shown.ranking}
     return View(test, label, query.encoded, *features, *kept, *found)
 

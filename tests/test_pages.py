@@ -96,6 +96,7 @@ def test_the_page_opens_without_fault(runs, chrome, view, tmp_path):
         assert shown.evaluate("document.images.length") > 20
         assert shown.evaluate("[...document.images].every(x => x.naturalWidth > 0)")
         shown.locator("summary").first.click()
+        shown.wait_for_selector("details[open] table")
         shown.check("[name=patches]")
         assert faults(shown) == []
         shown.screenshot(path=tmp_path / f"{view}.png", full_page=True)
@@ -199,7 +200,7 @@ def test_the_keyboard_reaches_every_control(runs, chrome):
         shown.evaluate("document.activeElement.blur()")
         shown.locator("summary").first.focus()
         shown.keyboard.press("Enter")
-        assert shown.locator("#list details").first.locator("table").count() > 0
+        shown.wait_for_selector("#list details[open] table")  # comes with an event of its own
 
 
 def test_the_page_prints_with_its_pictures(runs, chrome, tmp_path):

@@ -4,8 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from dpeformer_jax.base.interfaces import TestSet
 from dpeformer_jax.features import Features
 from dpeformer_jax.retrieval.answers import Answers, first_answers, nearest_matches
+from dpeformer_jax.retrieval.duplicates import duplicates
 from dpeformer_jax.retrieval.metrics import Ranking
 from dpeformer_jax.retrieval.protocol import Labels, matches
 from dpeformer_jax.retrieval.ranking import Ranked, rank
@@ -27,29 +29,32 @@ class ShownRanking(NamedTuple):
 
 
 def shown_ranking(
+    test: TestSet,
     query: Features,
     gallery: Features,
-    of_query: Labels,
-    of_gallery: Labels,
     scoring: Scoring,
     count: int,
+    places: np.ndarray | None = None,
 ) -> ShownRanking:
-    """Ranks a gallery by features that are compared together, [Q, F] and [G, F] by name.
+    """Ranks a test set's gallery by features that are compared together, as its scores do.
 
-    count: answers to find of each query.
+    Args:
+        query, gallery: [Q, F] and [G, F] by name.
+        count: answers to find of each query.
+        places: [Q] of the queries in the test set; None for all of them.
     """
-    sides = query, gallery, of_query, of_gallery
-    rule = {"camera_rule": scoring.camera_rule, "memory_mb": scoring.memory_mb}
+    of_query = Labels(test.query.identities, test.query.cameras)
+    of_query = of_query if places is None else of_query.at(places)
+    of_gallery = Labels(test.gallery.identities, test.gallery.cameras)
+    if scoring.drop_duplicates:
+        of_gallery = of_gallery.without(duplicates(test))
+    gallery = {name: x.astype(scoring.storage, copy=False) for name, x in gallery.items()}
     pairs = matches(of_query, of_gallery, scoring.camera_rule)
-    (ranked,) = rank(
-        query,
-        Share.of_all(gallery),
-        of_query,
-        of_gallery,
-        targets={"": tuple(query)},
-        pairs=pairs,
-        memory_mb=scoring.memory_mb,
-    ).values()
-    answers = first_answers(*sides, count, **rule)
+    memory = {"memory_mb": scoring.memory_mb}
+    labels, targets = (of_query, of_gallery), {"": tuple(query)}
+    share = Share.of_all(gallery)
+    (ranked,) = rank(query, share, *labels, targets=targets, pairs=pairs, **memory).values()
+    rule = {"camera_rule": scoring.camera_rule} | memory
+    answers = first_answers(query, gallery, *labels, count, **rule)
     nearest = nearest_matches(query, gallery, pairs, len(of_query.identities))
     return ShownRanking(ranked, Ranking.of(ranked), answers, nearest)
