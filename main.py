@@ -91,8 +91,14 @@ def run() -> None:
 
 def draw(config: ConfigDict, workdir: Path) -> None:
     """Runs a mode that makes pictures; what draws them takes a second to load."""
+    import jax
+
     from configs import explain_pictures, rank_pictures, report_pages
 
+    if jax.process_count() > 1:
+        raise UserError(
+            f"--mode={MODE.value} runs in one process; leave config.distributed.enabled out"
+        )
     others = [Path(name).expanduser() for name in COMPARE.value]
     looking = config, workdir, CHECKPOINT.value
     if MODE.value == "rank":

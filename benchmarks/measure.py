@@ -1,19 +1,18 @@
 """Measures two programs in turns, for a noisy machine, and prints a JSON line for each result."""
 
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import psutil
+
+from dpeformer_jax.runtime.machine import processor, versions
 
 # By default JAX takes three quarters of a GPU's memory, which would leave the peer too little.
 os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", "0.5")
@@ -104,20 +103,9 @@ def machine() -> dict[str, Any]:
         "device": jax.devices()[0].device_kind,
         "devices": jax.device_count(),
         "platform": jax.default_backend(),
-        "cpu": _cpu_model(),
+        "cpu": processor(),
         "cores": psutil.cpu_count(),
     }
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions of Python and of the installed ones among PACKAGES."""
-    found = {"python": platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def report(
@@ -141,7 +129,7 @@ def report(
     line = {
         "benchmark": benchmark,
         "machine": machine(),
-        "versions": versions(),
+        "versions": versions(PACKAGES),
         "config": config,
         "value": value,
         "unit": unit,
@@ -149,11 +137,3 @@ def report(
         "more": more,
     }
     print(json.dumps(line), flush=True)
-
-
-def _cpu_model() -> str:
-    """Returns the CPU's name from Linux, elsewhere what Python knows."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

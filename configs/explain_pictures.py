@@ -4,7 +4,6 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-import jax
 import numpy as np
 from matplotlib.figure import Figure
 from ml_collections import ConfigDict
@@ -21,7 +20,6 @@ from dpeformer_jax.explanation.explain import Explanation, explain_pixels
 from dpeformer_jax.model.families import build_network
 from dpeformer_jax.pictures.explanation_figure import draw_explanations, write_figure
 from dpeformer_jax.retrieval.answers import NONE
-from dpeformer_jax.retrieval.distances import targets_of
 
 LOG = logging.getLogger("configs.explain_pictures")
 
@@ -42,8 +40,6 @@ def run_explain(
         features: one, that answers are found by; () for the one that pictures are best compared by.
     """
     wanted = Wanted.parse(queries)
-    if jax.process_count() > 1:
-        raise UserError("--mode=explain runs in one process; leave config.distributed.enabled out")
     if len(features) > 1:
         raise UserError(f"--features={','.join(features)}: --mode=explain takes one feature")
     network, scoring = open_network(config, workdir, checkpoint), unpack.scoring_of(config)
@@ -89,7 +85,7 @@ def _figure(
     titles = [f"query {_name(test.query, place)}"]
     pairs = {}
     built = build_network(network.spec)
-    members = targets_of(_members(found[0]))[feature]
+    members = network.targets[feature]
     for told, (answer, rank) in shown.items():
         found.append(explained(network, test.gallery, answer))
         titles.append(f"{told}, rank {rank}: {_name(test.gallery, answer)}")
@@ -97,10 +93,6 @@ def _figure(
         verdict = ranked.judge.verdict(sum(pieces.values()))
         pairs[f"query and {told}" + (f", {verdict}" if verdict else "")] = pieces
     return draw_explanations(found, titles, pairs)
-
-
-def _members(found: Explanation) -> list[str]:
-    return sorted(name for name in found.features if name != "concat")
 
 
 def explained(network: OpenedNetwork, images: LabelledImages, place: int) -> Explanation:

@@ -1,10 +1,12 @@
 """Opens a trained network with a config's test sets: how scores and pictures of it begin."""
 
 import copy
+import dataclasses
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from ml_collections import ConfigDict
@@ -23,7 +25,9 @@ from dpeformer_jax.checkpoint.weights import (
     workdir_of,
 )
 from dpeformer_jax.features import FeaturePass
+from dpeformer_jax.model.families import outputs_of
 from dpeformer_jax.model.spec import NetworkSpec
+from dpeformer_jax.retrieval.distances import targets_of
 from dpeformer_jax.retrieval.report import stored_report
 from dpeformer_jax.retrieval.scoring import Scoring
 from dpeformer_jax.retrieval.verdict import Judge, read_judge
@@ -38,7 +42,8 @@ from dpeformer_jax.training.workdir import (
 LOG = logging.getLogger("configs.opened_network")
 
 
-class OpenedNetwork(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class OpenedNetwork:
     """A trained network, ready to run, and the test sets.
 
     weights: as they are on disk; spec: defines the network, with its cameras' names; variables: on
@@ -51,6 +56,21 @@ class OpenedNetwork(NamedTuple):
     features: FeaturePass
     tests: Sequence[TestSet]
     source: dict[str, Any]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the weights."""
+        return fingerprint_of(self.weights.variables)
+
+    @property
+    def runs(self) -> tuple[FeaturePass, Any, NetworkSpec]:
+        """What computes features: the pass, its weights, its definition."""
+        return self.features, self.variables, self.spec
+
+    @property
+    def targets(self) -> dict[str, tuple[str, ...]]:
+        """What is ranked: each feature, and several together; see targets_of."""
+        return targets_of(outputs_of(self.spec).features)
 
 
 def open_network(config: ConfigDict, workdir: Path, checkpoint: str | None) -> OpenedNetwork:
@@ -150,5 +170,4 @@ def judge_of(network: OpenedNetwork, feature: str, scoring: Scoring) -> Judge:
     """
     if scoring.metric != "cosine" or network.features.flip:
         return Judge(reason="thresholds are of cosine distances without config.eval.flip")
-    weights = fingerprint_of(network.weights.variables)
-    return read_judge(network.weights.folder, weights, feature)
+    return read_judge(network.weights.folder, network.fingerprint, feature)

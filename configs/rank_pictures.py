@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -13,16 +12,14 @@ from configs import unpack
 from configs.chosen_queries import Wanted, chosen_queries
 from configs.opened_network import OpenedNetwork, judge_of, open_another, open_network
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.base.interfaces import LabelledImages, TestSet
-from dpeformer_jax.base.subset import Subset
-from dpeformer_jax.features import SELECTED, Features
+from dpeformer_jax.base.interfaces import TestSet
+from dpeformer_jax.features import best_of
 from dpeformer_jax.pictures.contact_sheet import save_sheet
 from dpeformer_jax.report.ranking_rows import ranking_row
-from dpeformer_jax.retrieval.distances import best_of, targets_of
+from dpeformer_jax.retrieval.compared_features import compared_features
 from dpeformer_jax.retrieval.scoring import Scoring
 from dpeformer_jax.retrieval.shown_ranking import ShownRanking, shown_ranking
 from dpeformer_jax.retrieval.verdict import Judge
-from dpeformer_jax.runtime.processes import is_first
 
 TOP = 10
 LOG = logging.getLogger("configs.rank_pictures")
@@ -52,8 +49,6 @@ def run_rank(
         others: workdirs whose rankings stand below the first's.
     """
     wanted = Wanted.parse(queries)
-    if jax.process_count() > 1:
-        raise UserError("--mode=rank runs in one process; leave config.distributed.enabled out")
     networks = [open_network(config, workdir, checkpoint)]
     networks += [open_another(config, other) for other in others]
     names = [folder.absolute().name for folder in (workdir, *others)]
@@ -67,13 +62,12 @@ def run_rank(
             for ranked in rankings(name, network, network.tests[place], places, features, scoring)
         ]
         target = workdir / f"rank.{test.name.replace('/', '_')}.png"
-        if is_first():
-            drawn = [
-                ranking_row(test, places, ranked.shown, ranked.judge, row, ranked.title)
-                for row in range(len(places))
-                for ranked in found
-            ]
-            save_sheet(target, drawn)
+        drawn = [
+            ranking_row(test, places, ranked.shown, ranked.judge, row, ranked.title)
+            for row in range(len(places))
+            for ranked in found
+        ]
+        save_sheet(target, drawn)
         LOG.info("%s shows %d queries of %s", target, len(places), test.name)
 
 
@@ -83,21 +77,12 @@ def target_of(network: OpenedNetwork, features: Sequence[str]) -> str:
     Raises:
         UserError: the network lacks one of the features.
     """
-    names = feature_names(network)
-    known = targets_of(names)
-    if unknown := [name for name in features if name not in known]:
+    if unknown := [name for name in features if name not in network.targets]:
         raise UserError(
             f"--features: the {network.spec.family} network of {network.weights.folder} has no "
-            f"{unknown[0]!r}; it has {', '.join(known)}"
+            f"{unknown[0]!r}; it has {', '.join(network.targets)}"
         )
-    return features[0] if features else best_of(names)
-
-
-def feature_names(network: OpenedNetwork) -> Sequence[str]:
-    """Returns the features that the network itself gives."""
-    (image,) = network.tests[0].query.batches(np.zeros((1, 1), int))
-    found = network.features.empty(network.variables, image)
-    return sorted(name for name in found if name != SELECTED)
+    return features[0] if features else best_of(network.targets)
 
 
 def rankings(
@@ -109,31 +94,12 @@ def rankings(
     scoring: Scoring,
 ) -> Iterator[RankedQueries]:
     """Yields the rankings of some queries by each of the features; () by the best one."""
-    names = feature_names(network)
-    targets = targets_of(names)
-    chosen = features or [best_of(names)]
+    targets = network.targets
+    chosen = features or [best_of(targets)]
     members = sorted({member for name in chosen for member in targets[name]})
-    query = features_of(network, test.query, members, scoring, places)
-    gallery = features_of(network, test.gallery, members, scoring)
+    query = compared_features(*network.runs, test.query, members, scoring, places=places)
+    gallery = compared_features(*network.runs, test.gallery, members, scoring)
     for name in chosen:
         sides = ({m: side[m] for m in targets[name]} for side in (query, gallery))
         shown = shown_ranking(test, *sides, scoring, TOP, places)
         yield RankedQueries(f"{title}, {name}", shown, judge_of(network, name, scoring))
-
-
-def features_of(
-    network: OpenedNetwork,
-    images: LabelledImages,
-    names: Sequence[str],
-    scoring: Scoring,
-    places: np.ndarray | None = None,
-) -> Features:
-    """Returns the features of pictures, or of those at some places, as they are compared."""
-    spec = network.spec
-    rows = spec.rows_of(images.camera_names)[images.camera_rows]
-    scaled = scoring.metric == "cosine"
-    if places is None or spec.mixes_batch:  # by whose rule a picture needs the others of its batch
-        found = network.features(network.variables, images, rows, names, "features", scaled)
-        return found if places is None else {name: x[places] for name, x in found.items()}
-    some = Subset(images, places)
-    return network.features(network.variables, some, rows[places], names, "features", scaled)

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -16,15 +15,13 @@ from configs import unpack
 from configs.modes import cutouts_of
 from configs.occluded import Occluded
 from configs.opened_network import OpenedNetwork, judge_of, open_another, open_network
-from configs.rank_pictures import feature_names
 from configs.report_facts import metrics_of, run_facts
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.interfaces import Images, LabelledImages, TestSet
-from dpeformer_jax.checkpoint.checksums import fingerprint_of
 from dpeformer_jax.explanation.contributions import contributions
-from dpeformer_jax.features import SELECTED, Features
+from dpeformer_jax.features import SELECTED, Features, best_of
 from dpeformer_jax.model.families import build_network, outputs_of
-from dpeformer_jax.report.browser import SHOWN, View, browser
+from dpeformer_jax.report.browser import SHOWN, Seen, View, browser
 from dpeformer_jax.report.content import DataSet, Page, Plot
 from dpeformer_jax.report.plots import (
     cmc_plot,
@@ -35,13 +32,12 @@ from dpeformer_jax.report.plots import (
 )
 from dpeformer_jax.report.render import write_page
 from dpeformer_jax.report.score_table import COLUMNS, score_rows
-from dpeformer_jax.retrieval.distances import best_of, targets_of
+from dpeformer_jax.retrieval.compared_features import compared_features
 from dpeformer_jax.retrieval.evaluate import of_feature
 from dpeformer_jax.retrieval.scored_run import ScoredRun
 from dpeformer_jax.retrieval.scoring import Scored, Scoring
-from dpeformer_jax.retrieval.shown_ranking import ShownRanking, shown_ranking
+from dpeformer_jax.retrieval.shown_ranking import shown_ranking
 from dpeformer_jax.retrieval.verdict import Judge
-from dpeformer_jax.runtime.processes import is_first
 from dpeformer_jax.training.experiment import ONE_VIEW
 
 TARGET, PICTURE_BYTES = "report.html", 20 * 10**6
@@ -61,20 +57,7 @@ class Reported(NamedTuple):
     @property
     def members(self) -> tuple[str, ...]:
         """The features that `target` joins."""
-        return targets_of(feature_names(self.network))[self.target]
-
-
-class Seen(NamedTuple):
-    """The queries of a test set in one view, and the gallery, by one run's features.
-
-    kept, kept_gallery: [Q, N] and [G, N] bool, None where the network chooses no patches.
-    """
-
-    query: Features
-    gallery: Features
-    kept: np.ndarray | None
-    kept_gallery: np.ndarray | None
-    shown: ShownRanking
+        return self.network.targets[self.target]
 
 
 def run_report(config: ConfigDict, workdir: Path, others: Sequence[Path]) -> None:
@@ -85,8 +68,6 @@ def run_report(config: ConfigDict, workdir: Path, others: Sequence[Path]) -> Non
     Raises:
         UserError: a workdir has no scores, or those of other weights.
     """
-    if jax.process_count() > 1:
-        raise UserError("--mode=report runs in one process; leave config.distributed.enabled out")
     first = ScoredRun(workdir)
     scoring = unpack.scoring_of(config)
     runs = [_reported(first, open_network(config, workdir, None), scoring)]
@@ -115,20 +96,19 @@ def run_report(config: ConfigDict, workdir: Path, others: Sequence[Path]) -> Non
         runs=[run_facts(run.name, run.scored, run.network, run.judge) for run in runs],
         browser=_browser(runs[0], views),
     )
-    if is_first():
-        write_page(workdir / TARGET, page)
+    write_page(workdir / TARGET, page)
     size = (workdir / TARGET).stat().st_size / 1e6
     LOG.info("%s tells it all in one file of %.1f MB", workdir / TARGET, size)
 
 
 def _reported(scored: ScoredRun, network: OpenedNetwork, scoring: Scoring) -> Reported:
     path = scored.workdir / "eval.json"
-    if scored.report.get("weights") != fingerprint_of(network.weights.variables):
+    if scored.report.get("weights") != network.fingerprint:
         raise UserError(f"{path} is of other weights; {scored.mend}")
     for test in network.tests:
         if test.name not in scored.datasets:
             raise UserError(f"{path} has no scores on {test.name}; {scored.mend}")
-    target = best_of(feature_names(network))
+    target = best_of(network.targets)
     judge = judge_of(network, target, scoring)
     return Reported(scored.workdir.absolute().name, scored, network, target, judge)
 
@@ -152,12 +132,9 @@ def _features(
     run: Reported, images: LabelledImages, pictures: Images, scoring: Scoring, title: str
 ) -> tuple[Features, np.ndarray | None]:
     """Returns the compared features of pictures of labelled people, and the kept patches."""
-    network = run.network
-    selects = outputs_of(network.spec).selection is not None
-    rows = network.spec.rows_of(images.camera_names)[images.camera_rows]
-    names = [*run.members, *([SELECTED] if selects else [])]
-    scaled = scoring.metric == "cosine"
-    found = network.features(network.variables, pictures, rows, names, title, scaled)
+    selects = outputs_of(run.network.spec).selection is not None
+    asked = images, [*run.members, *([SELECTED] if selects else [])], scoring
+    found = compared_features(*run.network.runs, *asked, pictures=pictures, title=title)
     return found, found.pop(SELECTED, None)
 
 
@@ -199,8 +176,7 @@ def _plots(
 ) -> Iterator[Plot]:
     first = {n: s.shown.ranking.first[s.shown.ranking.used] for n, s in found.items()}
     hidden = behind.shown.ranking
-    if np.any(hidden.used):
-        first[f"{runs[0].name}, {BEHIND}"] = hidden.first[hidden.used]
+    first[f"{runs[0].name}, {BEHIND}"] = hidden.first[hidden.used]
     yield cmc_plot(f"cmc{place}", first)
     curves = {run.name: told[run.name][run.target].get("roc") for run in runs}
     curves = {name: curve for name, curve in curves.items() if curve}
@@ -232,19 +208,8 @@ def _views(
         (image,) = next(hidden.batches(np.array([[row]])))
         return np.round((image * 0.5 + 0.5).clip(0, 1) * 255).astype(np.uint8)
 
-    for label, seen, picture, beside in (
-        (AS_TAKEN, found[runs[0].name], test.query.encoded, others),
-        (BEHIND, behind, drawn, {name: _unknown(of) for name, of in others.items()}),
-    ):
-        query, gallery, kept, kept_gallery, shown = seen
-        yield View(
-            *(test, label, picture, query, gallery, kept, kept_gallery),
-            *(shown.answers, shown.ranking, shown.nearest, beside),
-        )
-
-
-def _unknown(ranking: Any) -> Any:
-    return type(ranking)(*(np.full_like(x, np.nan) for x in ranking))
+    yield View(test, AS_TAKEN, test.query.encoded, found[runs[0].name], others)
+    yield View(test, BEHIND, drawn, behind, {})
 
 
 def _browser(run: Reported, views: Sequence[View]) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from PIL import Image
 from configs import unpack
 from dpeformer_jax.base.interfaces import LabelledImages, TestSet
 from dpeformer_jax.base.subset import Subset
-from dpeformer_jax.features import SELECTED, Features
+from dpeformer_jax.features import SELECTED, Features, best_of
 from dpeformer_jax.model.families import outputs_of
 from dpeformer_jax.pictures.contact_sheet import Row, Tile, draw_sheet
 from dpeformer_jax.pictures.kept_patches import with_kept
 from dpeformer_jax.report.ranking_rows import ranking_row
-from dpeformer_jax.retrieval.distances import best_of, targets_of
+from dpeformer_jax.retrieval.compared_features import compared_features
+from dpeformer_jax.retrieval.distances import targets_of
 from dpeformer_jax.retrieval.report import Evaluation
 from dpeformer_jax.retrieval.shown_ranking import shown_ranking
 from dpeformer_jax.retrieval.verdict import Judge
@@ -59,15 +60,13 @@ def _pictures(
     members = targets_of(outputs.features)[target]
     chosen = [] if outputs.selection is None else [SELECTED]
 
-    def features(images: LabelledImages, of: np.ndarray, names: Sequence[str]) -> Features:
-        rows = spec.rows_of(images.camera_names)[images.camera_rows[of]]
-        scaled = scoring.metric == "cosine"
-        asked = [*names], "watching", scaled
-        return experiment.features(variables, Subset(images, of), rows, *asked)
+    def features(images: LabelledImages, names: Sequence[str], **asked: Any) -> Features:
+        runs = experiment.features, variables, spec
+        return compared_features(*runs, images, names, scoring, **asked, title="watching")
 
-    query = features(test.query, places, (*members, *chosen))
+    query = features(test.query, (*members, *chosen), places=places)
     kept = query.pop(SELECTED, None)
-    gallery = features(test.gallery, np.arange(len(test.gallery)), members)
+    gallery = features(test.gallery, members)
     if not is_first():
         return
     shown = shown_ranking(test, query, gallery, scoring, TOP, places)

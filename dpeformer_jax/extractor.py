@@ -18,12 +18,12 @@ from dpeformer_jax.checkpoint.checksums import fingerprint_of
 from dpeformer_jax.checkpoint.weights import load_weights
 from dpeformer_jax.extracted import Extracted, join
 from dpeformer_jax.features import (
-    AFTER,
     CONCAT,
     SELECTED,
     FeaturePass,
     Features,
     at_unit_length,
+    best_of,
     on_host,
 )
 from dpeformer_jax.loading import Batch, load, split
@@ -135,7 +135,7 @@ class Extractor:
     @property
     def feature(self) -> str:
         """The feature that pictures are best compared by: "concat", or "after" the neck."""
-        return CONCAT if CONCAT in self.widths else AFTER
+        return best_of(name for name in self.widths if name != CONCAT)
 
     def __call__(
         self,
@@ -165,7 +165,7 @@ class Extractor:
         """
         pictures, chosen = list(_several(pictures)), self._chosen(names)
         total, title = len(pictures), "extracting" if progress else ""
-        rows = self._checked(camera_rows, total)
+        rows = self.checked_rows(camera_rows, total)
         batches = self._load(pictures, on_error)
         return self._joined(self._compute(batches, rows, chosen, unit_length, total, title), chosen)
 
@@ -250,9 +250,32 @@ class Extractor:
             )
         if images.size and not np.abs(images).max() <= 1.001:  # refuses NaN too
             raise UserError("images must lie in -1..1: (pixel / 255 - 0.5) / 0.5")
-        rows, chosen = self._checked(camera_rows, len(images)), self._chosen(names)
+        rows, chosen = self.checked_rows(camera_rows, len(images)), self._chosen(names)
         batches = split(images.astype(np.float32, copy=False), self._started().batch_size)
         return self._joined(self._compute(batches, rows, chosen, unit_length), chosen)
+
+    def checked_rows(self, camera_rows: Sequence[int] | None, count: int) -> np.ndarray:
+        """Returns rows of the side information embedding [count] int32, zeros without one.
+
+        Raises:
+            UserError: the network embeds the camera, and the rows are missing, too few or unknown.
+        """
+        known = self.spec.sie_rows
+        if not known:
+            return np.zeros(count, np.int32)
+        if camera_rows is None:
+            raise UserError(
+                "the network embeds the camera: camera_rows must give, for each image, the place "
+                f"0..{known - 1} of its camera among those of the training set (spec.cameras)"
+            )
+        rows = np.asarray(camera_rows)
+        whole = np.issubdtype(rows.dtype, np.integer) or not rows.size
+        if rows.shape != (count,) or not whole or not ((rows >= 0) & (rows < known)).all():
+            raise UserError(
+                f"camera_rows = {some(rows.ravel().tolist())} must be {count} whole numbers in "
+                f"0..{known - 1}, places in spec.cameras"
+            )
+        return rows.astype(np.int32)
 
     def __reduce__(self) -> tuple:
         refuse_fork()
@@ -300,7 +323,7 @@ class Extractor:
             padding = (0, len(batch.pixels) - batch.count)
             return {
                 "image": batch.pixels,
-                "camera_row": np.pad(self._checked(own, batch.count), padding),
+                "camera_row": np.pad(self.checked_rows(own, batch.count), padding),
             }
 
         loaded = ((inputs(batch), (batch.count, batch.errors)) for batch in batches)
@@ -320,24 +343,6 @@ class Extractor:
             known = ", ".join(map(repr, self._empty))
             raise UserError(f"names = {names!r} must be a list of some of {known}")
         return chosen
-
-    def _checked(self, camera_rows: Sequence[int] | None, count: int) -> np.ndarray:
-        known = self.spec.sie_rows
-        if not known:
-            return np.zeros(count, np.int32)
-        if camera_rows is None:
-            raise UserError(
-                "the network embeds the camera: camera_rows must give, for each image, the place "
-                f"0..{known - 1} of its camera among those of the training set (spec.cameras)"
-            )
-        rows = np.asarray(camera_rows)
-        whole = np.issubdtype(rows.dtype, np.integer) or not rows.size
-        if rows.shape != (count,) or not whole or not ((rows >= 0) & (rows < known)).all():
-            raise UserError(
-                f"camera_rows = {some(rows.ravel().tolist())} must be {count} whole numbers in "
-                f"0..{known - 1}, places in spec.cameras"
-            )
-        return rows.astype(np.int32)
 
 
 def _check_count(name: str, value: int) -> None:

@@ -216,6 +216,11 @@ def joined_by_concat(names: Iterable[str]) -> tuple[str, ...]:
     return () if len(members) < 2 or {*members} == {BEFORE, AFTER} else members
 
 
+def best_of(names: Iterable[str]) -> str:
+    """Returns the feature that pictures are best compared by: CONCAT, or that behind the neck."""
+    return CONCAT if joined_by_concat(names) else AFTER
+
+
 def at_unit_length(features: Features) -> Features:
     """Scales each feature to length 1 and adds CONCAT, which gives several the same weight.
 

@@ -13,7 +13,7 @@ from toy import SIZE, ToyImages, toy_spec
 from dpeformer_jax.base.interfaces import TestSet
 from dpeformer_jax.pictures.patch_cells import cells
 from dpeformer_jax.report import plots
-from dpeformer_jax.report.browser import HIT, SHOWN, View, browser
+from dpeformer_jax.report.browser import HIT, SHOWN, Seen, View, browser
 from dpeformer_jax.report.content import DataSet, Page, Run
 from dpeformer_jax.report.render import render, write_page
 from dpeformer_jax.report.score_table import COLUMNS, score_rows
@@ -53,8 +53,8 @@ def view(label="as taken", seed=0, people=6, patches=8):
     draws = rng, np.random.default_rng(9)
     sides = zip((query, gallery), draws, strict=True)
     kept = [draw.random((len(of), patches)) < 0.5 for of, draw in sides]
-    found = shown.answers, shown.ranking, shown.nearest, {"other": shown.ranking}
-    return View(test, label, query.encoded, *features, *kept, *found)
+    seen = Seen(*features, *kept, shown)
+    return View(test, label, query.encoded, seen, {"other": shown.ranking})
 
 
 def pieces(one, other):
@@ -93,22 +93,23 @@ def test_the_script_gets_each_query_as_the_ranking_has_it():
     one, hidden = view(), view("hidden", seed=1)
     data = data_of([one, hidden])
     assert json.loads(json.dumps(data)) == data and data["views"] == ["as taken", "hidden"]
-    assert len(data["queries"]) == sum(v.ranking.used.sum() for v in (one, hidden))
+    assert len(data["queries"]) == sum(v.seen.shown.ranking.used.sum() for v in (one, hidden))
     order = [(q["first"] == 1, q["precision"]) for q in data["queries"]]
     assert order == sorted(order) and order[0][0] is False
     assert {q["first"] == 1 for q in data["queries"]} == {True, False}
     for query in data["queries"]:
         of = (one, hidden)[query["view"]]
         row = of.test.query.paths.index(query["name"])
-        assert query["first"] == of.ranking.first[row] and query["others"][0][0] == query["first"]
-        assert query["kept"] == np.packbits(of.kept[row]).tobytes().hex()
+        first = of.seen.shown.ranking.first[row]
+        assert query["first"] == first and query["others"][0][0] == query["first"]
+        assert query["kept"] == np.packbits(of.seen.kept[row]).tobytes().hex()
         count = HIT if query["first"] == 1 else SHOWN
         assert len(query["answers"]) == count + (query["first"] > SHOWN)
         for answer in query["answers"]:
             image = data["gallery"][answer["image"]]
             place = of.test.gallery.paths.index(image["name"])
             assert answer["right"] == (image["who"] == query["who"])
-            assert image["kept"] == np.packbits(of.kept_gallery[place]).tobytes().hex()
+            assert image["kept"] == np.packbits(of.seen.kept_gallery[place]).tobytes().hex()
             assert answer["verdict"] == JUDGE.verdict(answer["distance"])
         assert query["pairs"][-1]["rank"] == query["first"]
         for pair in query["pairs"]:

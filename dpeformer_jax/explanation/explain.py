@@ -9,7 +9,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.base.pictures import Source
 from dpeformer_jax.explanation.attention import with_attention
 from dpeformer_jax.extractor import Extractor
@@ -80,10 +79,7 @@ def explain(
     Raises:
         UserError: names the picture that cannot be read, or the argument that is wrong.
     """
-    spec = extractor.spec
-    if spec.sie_rows and camera_rows is None:
-        raise UserError("the network embeds the camera: camera_rows must name that of each picture")
-    rows = np.zeros(len(pictures), np.int32) if camera_rows is None else np.asarray(camera_rows)
+    spec, rows = extractor.spec, extractor.checked_rows(camera_rows, len(pictures))
     loaded = load(pictures, spec.image_size, batch_size=1, threads=1, skip=False)
     pixels = np.concatenate([batch.pixels for batch in loaded])
     return explain_pixels(build_network(spec), extractor.variables, pixels, rows)

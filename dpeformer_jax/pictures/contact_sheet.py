@@ -7,9 +7,10 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 
 from dpeformer_jax.base.atomic_write import atomic_write
-from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.base.pictures import PictureError, Source, open_picture, to_rgb
+from dpeformer_jax.base.pictures import Source
+from dpeformer_jax.pictures.fitted import fitted
 from dpeformer_jax.pictures.style import FAINT, INK, PAPER, RIGHT, WRONG
+from dpeformer_jax.pictures.target import check_target
 
 TILE, MARGIN, TEXT = (112, 224), 12, 14  # pixels: of a picture, between two, of a line
 LINES = 3  # of a caption
@@ -67,10 +68,7 @@ def save_sheet(target: Path, rows: Sequence[Row]) -> None:
 
 def check_sheet(target: Path) -> None:
     """Raises UserError where a file exists, or its name ends with none of FORMATS."""
-    if target.exists():
-        raise UserError(f"--sheet={target} exists already; choose another name")
-    if target.suffix.lower() not in FORMATS:
-        raise UserError(f"--sheet={target} must be named *{', *'.join(FORMATS)}")
+    check_target(target, FORMATS, "--sheet")
 
 
 def draw_sheet(rows: Sequence[Row]) -> Image.Image:
@@ -106,24 +104,13 @@ def _paste(
     top: int,
     colour: str,
 ) -> None:
-    picture = _sized(tile.picture)
+    picture = fitted(tile.picture, TILE)
     corner = left + (TILE[0] - picture.width) // 2, top + TILE[1] - picture.height
     sheet.paste(picture, corner)
     if tile.right is not None:
         _mark(draw, corner, picture.size, tile.right)
     for line, text in enumerate(tile.lines[:LINES]):
         draw.text((left, top + TILE[1] + 2 + line * TEXT), _fitted(font, text), colour, font)
-
-
-def _sized(source: Source) -> Image.Image:
-    """Returns a picture as large as a tile allows; a grey field where it cannot be read."""
-    try:
-        picture = to_rgb(open_picture(source))
-    except PictureError:
-        return Image.new("RGB", TILE, FAINT)
-    scale = min(TILE[0] / picture.width, TILE[1] / picture.height)
-    size = max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)
-    return picture.resize(size, Image.Resampling.BICUBIC)
 
 
 def _mark(

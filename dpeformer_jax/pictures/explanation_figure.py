@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from dpeformer_jax.base.atomic_write import atomic_write
-from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.explanation.explain import Choice, Explanation
 from dpeformer_jax.pictures.patch_overlay import show_amounts, show_kept, show_parts, show_picture
 from dpeformer_jax.pictures.style import DPI, FAINT, INK, SERIES, WRONG
+from dpeformer_jax.pictures.target import check_target
 
 FORMATS = (".png", ".jpg", ".jpeg", ".webp", ".svg", ".pdf")
 PANEL, CURVE, ROW, BARS = 1.6, 3.4, 3.1, 0.28  # inches: widths, height, height of a bar
@@ -22,10 +22,7 @@ HATCHES = ("", "///", "...")  # beside the colours of the pairs
 
 def check_figure(target: Path) -> None:
     """Raises UserError where a file exists, or its name ends with none of FORMATS."""
-    if target.exists():
-        raise UserError(f"{target} exists already; choose another name")
-    if target.suffix.lower() not in FORMATS:
-        raise UserError(f"{target} must be named *{', *'.join(FORMATS)}")
+    check_target(target, FORMATS, "--out")
 
 
 def write_figure(target: Path, figure: Figure) -> None:

@@ -1,8 +1,7 @@
 """The queries of a page, ready for templates/report.js: failures first, each with its pictures."""
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -13,35 +12,40 @@ from dpeformer_jax.features import Features
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.model.variants import VARIANTS
 from dpeformer_jax.report.thumbnails import Thumbnails
-from dpeformer_jax.retrieval.answers import NONE, Answers
+from dpeformer_jax.retrieval.answers import NONE
 from dpeformer_jax.retrieval.metrics import Ranking
+from dpeformer_jax.retrieval.shown_ranking import ShownRanking
 from dpeformer_jax.retrieval.verdict import Judge
 
 SHOWN = 8  # answers of a failure; of another query HIT
 HIT = 4
 
 
-@dataclasses.dataclass(frozen=True)
-class View:
-    """The queries of one test set as the network saw them, and what it answered.
+class Seen(NamedTuple):
+    """The queries of a test set as a network saw them, the gallery, and how it ranks that.
 
-    label: such as "as taken"; picture: of the query at a place.
     query, gallery: the compared features, [Q, F] and [G, F] by name.
     kept, kept_gallery: [Q, N] and [G, N] bool, None where the network chooses no patches.
-    answers, ranking, nearest: see configs/rank_pictures.py.
-    others: how other runs rank the same queries, by their names.
+    """
+
+    query: Features
+    gallery: Features
+    kept: np.ndarray | None
+    kept_gallery: np.ndarray | None
+    shown: ShownRanking
+
+
+class View(NamedTuple):
+    """One way to see the queries of a test set.
+
+    label: such as "as taken"; picture: of the query at a place.
+    others: how other runs rank the same queries, by their names; none where they saw none of it.
     """
 
     test: TestSet
     label: str
     picture: Callable[[int], Source]
-    query: Features
-    gallery: Features
-    kept: np.ndarray | None
-    kept_gallery: np.ndarray | None
-    answers: Answers
-    ranking: Ranking
-    nearest: np.ndarray
+    seen: Seen
     others: Mapping[str, Ranking]
 
 
@@ -61,7 +65,7 @@ def browser(
         budget: bytes that the pictures may take. Failures get theirs first.
     """
     page = _Page(views, judge, pieces, Thumbnails(budget))
-    order = [(view, row) for view in views for row in np.flatnonzero(view.ranking.used)]
+    order = [(view, row) for view in views for row in np.flatnonzero(view.seen.shown.ranking.used)]
     order.sort(key=lambda one: _first_shown(*one))
     shown = progress(order, title="drawing", unit="query")
     queries = [page.query(view, int(row)) for view, row in shown]
@@ -83,7 +87,8 @@ def browser(
 
 
 def _first_shown(view: View, row: int) -> tuple[bool, float]:
-    return bool(view.ranking.first[row] == 1), float(view.ranking.precision[row])
+    ranking = view.seen.shown.ranking
+    return bool(ranking.first[row] == 1), float(ranking.precision[row])
 
 
 class _Page:
@@ -105,8 +110,9 @@ class _Page:
 
     def query(self, view: View, row: int) -> dict[str, Any]:
         """Returns a query with its first answers and what their distances are made of."""
-        first, nearest = int(view.ranking.first[row]), int(view.nearest[row])
-        places, distances, right = (x[row] for x in view.answers)
+        found = view.seen.shown
+        first, nearest = int(found.ranking.first[row]), int(found.nearest[row])
+        places, distances, right = (x[row] for x in found.answers)
         shown = min(int((places != NONE).sum()), HIT if first == 1 else SHOWN)
         picture = (view.test.name, view.label, row), view.picture(row)
         told = {
@@ -114,9 +120,9 @@ class _Page:
             "view": self.labels.index(view.label),
             **_about(view.test.query, row),
             "picture": self.thumbnails.add(*picture),
-            "kept": _bits(view.kept, row),
+            "kept": _bits(view.seen.kept, row),
             "first": first,
-            "precision": float(view.ranking.precision[row]),
+            "precision": float(found.ranking.precision[row]),
             "others": [_ranks(ranking, row) for ranking in view.others.values()],
             "answers": [
                 self._answer(view, int(places[rank]), rank + 1, float(distances[rank]))
@@ -144,14 +150,14 @@ class _Page:
             picture = (*key, "gallery"), view.test.gallery.encoded(place)
             told = {
                 "picture": self.thumbnails.add(*picture),
-                "kept": _bits(view.kept_gallery, place),
+                "kept": _bits(view.seen.kept_gallery, place),
             }
             self.gallery.append(_about(view.test.gallery, place) | told)
         return self._places[key]
 
     def _pair(self, view: View, row: int, place: int, rank: int, told: str) -> dict[str, Any]:
-        one = {name: x[row] for name, x in view.query.items()}
-        other = {name: x[place] for name, x in view.gallery.items()}
+        one = {name: x[row] for name, x in view.seen.query.items()}
+        other = {name: x[place] for name, x in view.seen.gallery.items()}
         found = self._pieces(one, other)
         distance = sum(found.values())
         return {

@@ -3,11 +3,10 @@
 import base64
 import io
 
-from PIL import Image
+from dpeformer_jax.base.pictures import Source
+from dpeformer_jax.pictures.fitted import fitted
 
-from dpeformer_jax.base.pictures import PictureError, Source, open_picture, to_rgb
-
-HEIGHT, WIDEST, QUALITY = 128, 96, 55  # pixels, pixels, of WebP
+BOX, QUALITY = (96, 128), 55  # pixels, of WebP
 LEFT_OUT = -1
 
 
@@ -41,12 +40,6 @@ class Thumbnails:
 
 
 def _encoded(source: Source) -> str:
-    try:
-        picture = to_rgb(open_picture(source))
-    except PictureError:
-        picture = Image.new("RGB", (HEIGHT // 2, HEIGHT), "#888888")
-    scale = min(HEIGHT / picture.height, WIDEST / picture.width)
-    size = max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)
     file = io.BytesIO()
-    picture.resize(size, Image.Resampling.BICUBIC).save(file, "WEBP", quality=QUALITY, method=4)
+    fitted(source, BOX).save(file, "WEBP", quality=QUALITY, method=4)
     return base64.b64encode(file.getvalue()).decode()

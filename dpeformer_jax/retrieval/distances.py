@@ -17,7 +17,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from dpeformer_jax.base.errors import UserError
-from dpeformer_jax.features import AFTER, CONCAT, Features, joined_by_concat
+from dpeformer_jax.features import CONCAT, Features, joined_by_concat
 from dpeformer_jax.runtime.devices import prefetch
 
 PAIRS_AT_ONCE = 32  # so that the rows of exact distances stay in the processor's cache
@@ -34,11 +34,6 @@ def targets_of(names: Iterable[str]) -> dict[str, tuple[str, ...]]:
     alone = {name: (name,) for name in names}
     members = joined_by_concat(alone)
     return alone | {CONCAT: members} if members else alone
-
-
-def best_of(names: Iterable[str]) -> str:
-    """Returns the feature that pictures are best compared by: CONCAT, or that behind the neck."""
-    return CONCAT if joined_by_concat(names) else AFTER
 
 
 def exact(

@@ -3,6 +3,7 @@
 import os
 import platform
 from collections import Counter
+from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,13 +25,13 @@ def machine() -> str:
     """Names the devices that JAX computes on, and the host's processor."""
     devices = Counter(device.device_kind for device in jax.devices())
     told = ", ".join(f"{count} x {kind}" for kind, count in devices.items())
-    return f"{told}; host: {os.cpu_count()} x {_processor()}"
+    return f"{told}; host: {os.cpu_count()} x {processor()}"
 
 
-def versions() -> dict[str, str]:
-    """Returns the version of Python and of each package that results depend on."""
+def versions(packages: Iterable[str] = PACKAGES) -> dict[str, str]:
+    """Returns the version of Python and of each package that is there: what results depend on."""
     found = {"python": platform.python_version()}
-    for name in PACKAGES:
+    for name in packages:
         try:
             found[name] = version(name)
         except PackageNotFoundError:  # as where the sources are used without being installed
@@ -38,7 +39,8 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _processor() -> str:
+def processor() -> str:
+    """Returns the processor's name from Linux, elsewhere what Python knows."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

@@ -13,8 +13,8 @@ from dpeformer_jax.base.pictures import Source
 from dpeformer_jax.explanation.contributions import contributions
 from dpeformer_jax.explanation.explain import Explanation, explain
 from dpeformer_jax.extractor import Extractor
-from dpeformer_jax.features import CONCAT, SELECTED, joined_by_concat
-from dpeformer_jax.model.families import build_network
+from dpeformer_jax.model.families import build_network, outputs_of
+from dpeformer_jax.retrieval.distances import targets_of
 from dpeformer_jax.serving.matching import judge_of
 
 
@@ -44,14 +44,9 @@ def compare(
 
     far: see judge_of. Raises UserError where the calibration cannot be used.
     """
-    name = extractor.feature
-    members = joined_by_concat(extractor.widths.keys() - {CONCAT, SELECTED})
-    told = contributions(
-        build_network(extractor.spec),
-        sorted(members) if name == CONCAT else [name],
-        one.features,
-        other.features,
-    )
+    name, spec = extractor.feature, extractor.spec
+    members = targets_of(outputs_of(spec).features)[name]
+    told = contributions(build_network(spec), members, one.features, other.features)
     judge = judge_of(extractor, far)
     return Pair(name, told, judge.verdict(sum(told.values())), judge.reason)
 
@@ -78,9 +73,7 @@ def explain_to_file(
     """
     drawing = _drawing(target)
     drawing.check_figure(target)
-    rows = None
-    if extractor.spec.sie_rows:
-        rows = [extractor.spec.row_named(camera) for camera in cameras or [""] * len(pictures)]
+    rows = [extractor.spec.row_named(camera) for camera in cameras or [""] * len(pictures)]
     found = explain(extractor, pictures, rows)
     pair = compare(extractor, *found, far) if len(found) == 2 else None
     titles = [_name(picture, place) for place, picture in enumerate(pictures, 1)]

@@ -62,9 +62,8 @@ function item(query) {
   head.push(`average precision ${percent(query.precision)} %`);
   if (data.views.length > 1) head.push(data.views[query.view]);
   if (data.sets.length > 1) head.push(data.sets[query.set]);
-  data.runs.forEach((run, place) => {
-    const [first, precision] = query.others[place];
-    if (first !== null) head.push(`${run}: rank ${first}, ${percent(precision)} %`);
+  query.others.forEach(([first, precision], place) => {
+    if (first !== null) head.push(`${data.runs[place]}: rank ${first}, ${percent(precision)} %`);
   });
   made.append(element("h3", head.join("; ")));
   const row = element("div", "", "row");
