@@ -11,6 +11,8 @@ from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.model.variants import VARIANTS, patch_grid
 from dpeformer_jax.training.experiment import ONE_VIEW
 
+ANYWHERE = "'auto' takes what suits the devices"
+
 
 def check(config: ConfigDict, devices: int, platform: str = "cpu", training: bool = True) -> None:
     """Raises UserError for the first value that cannot work.
@@ -103,7 +105,11 @@ def _check_attention(model: ConfigDict, platform: str) -> None:
     if model.attention == "cudnn" and (platform, model.dtype) != ("gpu", "bfloat16"):
         raise UserError(
             "config.model.attention = 'cudnn' needs an NVIDIA GPU and config.model.dtype = "
-            f"'bfloat16'; here are {platform} and {model.dtype!r}. 'xla' works everywhere"
+            f"'bfloat16'; here are {platform} and {model.dtype!r}. {ANYWHERE}"
+        )
+    if model.attention == "fused" and platform != "tpu":
+        raise UserError(
+            f"config.model.attention = 'fused' needs a TPU; here is {platform}. {ANYWHERE}"
         )
 
 

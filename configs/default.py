@@ -17,6 +17,7 @@ from configs.presets import preset_named
 from data.dataset_spec import DEFAULT_PATTERN
 from dpeformer_jax.model.variants import VARIANTS
 
+ATTENTIONS = ("auto", "xla", "cudnn", "fused")
 FAMILIES = ("dpeformer", "baseline", "transreid", "clipreid", "pass")
 CACHES = ("auto", "memory", "file", "device", "none")
 RERANKINGS = ("", "20-6", "50-15")
@@ -67,9 +68,10 @@ FIELDS = (
     Field("model.sie", False, "side information embedding of the camera"),
     Field("model.sie_coefficient", 3.0, "factor of that embedding"),
     Field("model.dtype", "float32", "of the computation", choices=("float32", "bfloat16")),
-    # "cudnn" is for NVIDIA and bfloat16.
-    Field("model.attention", "xla", "its program", choices=("xla", "cudnn"), free=True),
+    # "cudnn" is for NVIDIA and bfloat16, "fused" for TPUs; "auto" takes what suits the devices.
+    Field("model.attention", "auto", "its program", choices=ATTENTIONS, free=True),
     Field("model.remat", False, "compute blocks again for their gradient, for memory", free=True),
+    Field("model.scan", False, "compile one block for all: a faster start", free=True),
     # The second choice of the next three is the released program's.
     Field("model.global_token", "class", "the global token", choices=("class", "first_patch")),
     Field("model.pooling", "image", "whose count pools kept patches", choices=("image", "batch")),

@@ -3,11 +3,13 @@
 import dataclasses
 from typing import Any
 
+from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
 from data.dataset_spec import DataSettings
 from data.pipeline import Sampling
 from dpeformer_jax.features import FeaturePass
+from dpeformer_jax.model.attention import attention_for
 from dpeformer_jax.model.families import build_network, outputs_of
 from dpeformer_jax.model.spec import NetworkSpec
 from dpeformer_jax.model.variants import VARIANTS
@@ -86,10 +88,12 @@ def fields_of(spec: NetworkSpec) -> dict[str, Any]:
     return {**fields, "model.sie": spec.sie_rows > 0, "data.image_size": spec.image_size}
 
 
-def feature_pass_of(config: ConfigDict, spec: NetworkSpec) -> FeaturePass:
-    """Returns the feature pass that scores are computed by."""
-    network = build_network(spec, attention=config.model.attention)
-    return FeaturePass(network, data_mesh(), config.eval.batch_size, flip=config.eval.flip)
+def feature_pass_of(config: ConfigDict, spec: NetworkSpec, mesh: Mesh | None = None) -> FeaturePass:
+    """Returns the feature pass that scores are computed by; mesh: None for all devices."""
+    mesh = data_mesh() if mesh is None else mesh
+    attention = attention_for(spec, mesh.devices.flat[0], config.model.attention)
+    network = build_network(spec, attention=attention)
+    return FeaturePass(network, mesh, config.eval.batch_size, flip=config.eval.flip)
 
 
 def schedule_of(config: ConfigDict) -> Schedule:
@@ -99,8 +103,12 @@ def schedule_of(config: ConfigDict) -> Schedule:
     return Schedule(*fixed, optim.schedule, tuple(optim.steps))
 
 
-def experiment_of(config: ConfigDict, num_classes: int, cameras: tuple) -> Experiment:
+def experiment_of(
+    config: ConfigDict, num_classes: int, cameras: tuple, mesh: Mesh | None = None
+) -> Experiment:
     """Returns all that a training is made of, for a training set as in `spec_of`.
+
+    mesh: of the devices; None for all.
 
     Raises:
         UserError: a loss term counts that the network has no input for.
@@ -109,7 +117,9 @@ def experiment_of(config: ConfigDict, num_classes: int, cameras: tuple) -> Exper
     objective = Objective(**config.loss)
     objective.refuse_lacking(outputs_of(spec))
     rates = PartRates(optim.head_lr_factor, optim.layer_decay, VARIANTS[spec.variant].depth)
-    running = {name: config.model[name] for name in ("drop_path", "remat", "attention")}
+    mesh = data_mesh() if mesh is None else mesh
+    running = {name: config.model[name] for name in ("drop_path", "remat", "scan")}
+    running["attention"] = attention_for(spec, mesh.devices.flat[0], config.model.attention)
     return Experiment(
         network=build_network(spec, microbatches=config.train.microbatches, **running),
         objective=objective,
@@ -117,8 +127,8 @@ def experiment_of(config: ConfigDict, num_classes: int, cameras: tuple) -> Exper
         schedule=schedule_of(config),
         views=views_of(config),
         train=TrainSettings(**config.train),
-        features=feature_pass_of(config, spec),
-        mesh=data_mesh(),
+        features=feature_pass_of(config, spec, mesh),
+        mesh=mesh,
         seed=config.seed,
         parallel=config.parallel,
         images_on_device=config.data.cache == "device",

@@ -27,6 +27,7 @@ from dpeformer_jax.features import (
     on_host,
 )
 from dpeformer_jax.loading import Batch, load, split
+from dpeformer_jax.model.attention import attention_for
 from dpeformer_jax.model.families import build_network
 from dpeformer_jax.model.spec import PRESETS, NetworkSpec
 from dpeformer_jax.runtime.devices import data_mesh, replicated
@@ -289,7 +290,9 @@ class Extractor:
         if self._pass is None:
             mesh = data_mesh(jax.local_devices())
             self._variables = jax.device_put(self._variables, replicated(mesh))
-            self._pass = FeaturePass(build_network(self.spec), mesh, self._batch_size, alone=True)
+            attention = attention_for(self.spec, mesh.devices.flat[0])
+            network = build_network(self.spec, attention=attention)
+            self._pass = FeaturePass(network, mesh, self._batch_size, alone=True)
         return self._pass
 
     @cached_property

@@ -10,11 +10,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
+from jax.stages import Lowered
 
 from dpeformer_jax.base.interfaces import Images
 from dpeformer_jax.base.progress import progress
 from dpeformer_jax.model.pixels import from_uint8, normalize_pixels
-from dpeformer_jax.runtime.devices import own_places, prefetch, replicated
+from dpeformer_jax.runtime.devices import own_places, prefetch, replicated, within
 
 SELECTED = "selected"  # [B, N] bool: the patches, in raster order, that the network kept
 BEFORE, AFTER = "before", "after"  # one feature in front of its neck (BNNeck) and behind it
@@ -51,9 +52,13 @@ class FeaturePass:
         self.batch_size = -(-batch_size // mesh.size) * mesh.size
         self.flip, self._mesh = flip, mesh
         self._forward = jax.jit(
-            forward_of(network, flip, alone and network.spec.mixes_batch),
+            within(mesh, forward_of(network, flip, alone and network.spec.mixes_batch)),
             out_shardings=replicated(mesh),
         )
+
+    def lower(self, *shapes: Any) -> Lowered:
+        """Lowers the pass for shapes of (variables, images, camera rows), to compile it then."""
+        return self._forward.lower(*shapes)
 
     def batches(
         self, variables: Any, images: Images, camera_rows: np.ndarray, title: str = ""

@@ -54,6 +54,13 @@ def test_cudnn_attention_needs_a_gpu_and_bfloat16():
         check(changed(model__attention="cudnn"), devices=1, platform="gpu")
 
 
+def test_fused_attention_needs_a_tpu():
+    config = changed(model__attention="fused")
+    check(config, devices=1, platform="tpu")
+    with pytest.raises(UserError, match="'fused' needs a TPU; here is gpu. 'auto' takes"):
+        check(config, devices=1, platform="gpu")
+
+
 def test_batches_must_be_divisible_by_the_devices():
     with pytest.raises(UserError, match="train.batch_size = 64 .* 3 devices .* 72 is"):
         check(default.get_config(), devices=3)

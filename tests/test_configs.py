@@ -95,7 +95,7 @@ def test_choices_are_those_of_the_code():
     for kind in OCCLUSIONS:
         assert kind == ONE_VIEW or callable(occlusion_of(kind, None, None, None))
     choices = {field.name: set(field.choices or ()) for field in FIELDS}
-    assert choices["model.attention"] == set(attention.ATTENTIONS)
+    assert choices["model.attention"] == {attention.AUTO, *attention.ATTENTIONS}
     assert choices["model.bands"] == set(selection.BANDS)
 
 

@@ -36,11 +36,12 @@ def test_attention_is_that_of_the_networks_own_blocks(family, monkeypatch):
     _, found = with_attention(network, variables, images, rows)
     seen = []
 
-    def attend(query, key, value):
-        seen.append([np.asarray(x, np.float64) for x in (query, key)])
-        return attention.attend(query, key, value)
+    def plain(qkv, heads):
+        parts = np.asarray(qkv, np.float64).reshape(*qkv.shape[:2], 3, heads, -1)
+        seen.append([parts[:, :, 0], parts[:, :, 1]])
+        return attention.plain(qkv, heads)
 
-    monkeypatch.setitem(attention.ATTENTIONS, "xla", attend)
+    monkeypatch.setitem(attention.ATTENTIONS, "xla", plain)
     network.apply(variables, images, rows)
     tokens = seen[0][0].shape[1]
     whole = [pair for pair in seen if pair[0].shape[:2] == (2, tokens)]

@@ -18,6 +18,9 @@ from dpeformer_jax.runtime.devices import data_mesh, own_places
 
 ROOT = Path(__file__).parents[1]
 QUICK = "--xla_backend_optimization_level=0"  # compiles three times faster
+# With others, as 0, two candidates for the triplet's hardest pair lie so close that sums in another
+# order choose the other one, and losses part by 1e-4.
+SEED = 2
 pytestmark = pytest.mark.slow
 
 
@@ -30,7 +33,14 @@ def start(workdir, devices, *fields, pace=0):
         # More devices than cores wait for each other's threads; one step at a time cannot.
         "JAX_CPU_ENABLE_ASYNC_DISPATCH": "false",
     }
-    command = [sys.executable, "tests/toy_training.py", str(workdir), f"pace={pace}", *fields]
+    command = [
+        sys.executable,
+        "tests/toy_training.py",
+        str(workdir),
+        f"pace={pace}",
+        f"seed={SEED}",
+        *fields,
+    ]
     return subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True)
 
 

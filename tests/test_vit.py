@@ -1,6 +1,6 @@
 """The backbone: stochastic depth, patch grid; its numbers are in test_parity.py."""
 
-import functools
+from functools import partial
 
 import flax.linen as nn
 import jax
@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dpeformer_jax.model.attention import attend
-from dpeformer_jax.model.layers import Dense, drop_path, gelu
-from dpeformer_jax.model.variants import patch_grid
+from dpeformer_jax.model.layers import Dense, branch_factors, gelu
+from dpeformer_jax.model.plain_attention import attend
+from dpeformer_jax.model.variants import VARIANTS, patch_grid
+from dpeformer_jax.model.vit import VisionTransformer
 
 
 @pytest.mark.parametrize(
@@ -21,19 +22,18 @@ def test_patch_grid(size, patch, stride, grid):
     assert patch_grid(size, patch, stride) == grid
 
 
-def test_drop_path_keeps_whole_examples_at_their_mean():
-    keys = jax.random.split(jax.random.key(0), 4000)
-    dropped = np.asarray(drop_path(jnp.ones((4000, 2, 3)), 0.25, keys))
-    assert set(np.unique(dropped.round(5))) == {0.0, np.float32(4 / 3).round(5)}
-    assert (dropped == dropped[:, :1, :1]).all()
-    assert abs(dropped.mean() - 1) < 0.03
+def test_stochastic_depth_keeps_branches_at_their_mean():
+    factors = branch_factors(jax.random.split(jax.random.key(0), 4000), [0, 0.25])
+    assert (factors[:, 0] == 1).all()
+    assert set(np.unique(factors[:, 1])) == {0, np.float32(4 / 3)}
+    np.testing.assert_allclose(factors[:, 1].mean(axis=0), 1, atol=0.03)
 
 
-def test_drop_path_of_an_example_depends_on_its_key_alone():
+def test_stochastic_depth_of_an_example_depends_on_its_key_alone():
     keys = jax.random.split(jax.random.key(0), 16)
-    x = jnp.ones((16, 1, 1))
-    whole = drop_path(x, 0.5, keys)
-    np.testing.assert_array_equal(drop_path(x[5:9], 0.5, keys[5:9]), whole[5:9])
+    whole = branch_factors(keys, [0.5] * 12)
+    np.testing.assert_array_equal(branch_factors(keys[5:9], [0.5] * 12), whole[5:9])
+    assert len(np.unique(whole.reshape(16, -1), axis=1).T) == 24, "branches drop alike"
 
 
 def with_gradient(attention, *inputs):
@@ -73,7 +73,7 @@ def test_attention_stands_logits_that_overflow_an_exponential():
 
 def test_gelu_and_its_gradient_are_exact():
     x = jnp.linspace(-6, 6, 1001)
-    exact = functools.partial(jax.nn.gelu, approximate=False)
+    exact = partial(jax.nn.gelu, approximate=False)
     np.testing.assert_allclose(gelu(x), exact(x), atol=1e-6)
     slopes = (jax.vmap(jax.grad(f))(x) for f in (gelu, exact))
     np.testing.assert_allclose(*slopes, atol=1e-6)
@@ -87,9 +87,48 @@ def test_gelu_of_bfloat16_is_rounded_once():
 
 def test_dense_is_that_of_flax():
     x = jax.random.normal(jax.random.key(0), (2, 3, 5, 4))
+    ours = Dense(6, x.dtype, nn.Dense.kernel_init, activation=gelu)
     variables = nn.Dense(6).init(jax.random.key(1), x)
-    expected = nn.Dense(6).apply(variables, x)
-    np.testing.assert_allclose(Dense(6).apply(variables, x), expected, rtol=1e-6)
-    assert jax.tree.all(
-        jax.tree.map(np.array_equal, Dense(6).init(jax.random.key(1), x), variables)
+    jax.tree.map(np.testing.assert_array_equal, ours.init(jax.random.key(1), x), variables)
+
+    def loss(apply, variables, x):
+        return (apply(variables, x) ** 2).sum()
+
+    def theirs(variables, x):
+        return nn.Dense(6).apply(variables, gelu(x))
+
+    slopes = jax.value_and_grad(loss, argnums=(1, 2))
+    found, expected = (slopes(apply, variables, x) for apply in (ours.apply, theirs))
+    jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-5, atol=1e-6), found, expected)
+
+
+def test_gradients_of_weights_are_summed_in_float32():
+    """A sum of 4,096 equal bfloat16 numbers is exact in float32, and could not be in bfloat16."""
+    x = jnp.ones((4096, 2), jnp.bfloat16)
+    dense = Dense(3, x.dtype)
+    variables = dense.init(jax.random.key(0), x)
+    up = jnp.full((4096, 3), 1 + 2**-7, jnp.bfloat16)
+    (found,) = jax.vjp(lambda v: dense.apply(v, x), variables)[1](up)
+    for name in ("kernel", "bias"):
+        assert found["params"][name].dtype == jnp.float32
+        np.testing.assert_array_equal(found["params"][name], 4096 * (1 + 2**-7))
+
+
+@pytest.mark.parametrize("trunk", [False, True])
+@pytest.mark.parametrize("remat", [False, True])
+def test_scanned_blocks_compute_the_same_from_the_same_weights(trunk, remat):
+    fields = {"stride": 8, "drop_path": 0.5, "trunk": trunk, "remat": remat}
+    plain, scanned = (
+        VisionTransformer(VARIANTS["pass_nano8"], scan=scan, **fields) for scan in (False, True)
     )
+    images = jax.random.normal(jax.random.key(0), (4, 32, 16, 3))
+    keys = jax.random.split(jax.random.key(1), 4)
+    variables = plain.init(jax.random.key(2), images)
+    jax.tree.map(np.testing.assert_array_equal, scanned.init(jax.random.key(2), images), variables)
+
+    def loss(variables, network, keys):
+        return (network.apply(variables, images, keys=keys) ** 2).mean()
+
+    for drawn in (None, keys):
+        found, expected = (jax.value_and_grad(loss)(variables, x, drawn) for x in (scanned, plain))
+        jax.tree.map(partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-6), found, expected)

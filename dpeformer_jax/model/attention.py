@@ -1,54 +1,93 @@
-"""Scaled dot-product attention, and the programs that compute it."""
+"""The programs that compute a block's attention, and which of them suits a device.
 
-from functools import partial
+Each takes packed projections [B, T, 3 D] (queries, keys, values) and the number of heads, and
+returns the mixed values [B, T, D].
+"""
+
+import functools
+import logging
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import SingleDeviceSharding
+
+from dpeformer_jax.model.plain_attention import attend
+from dpeformer_jax.model.spec import NetworkSpec
+from dpeformer_jax.model.variants import VARIANTS
+
+LOG = logging.getLogger(__name__)
 
 
-@jax.custom_vjp
-def attend(query: jax.Array, key: jax.Array, value: jax.Array) -> jax.Array:
-    """Computes scaled dot-product attention: [B, T, heads, d] each, and the result.
+def plain(qkv: jax.Array, heads: int) -> jax.Array:
+    """Leaves the products to XLA, on any platform."""
+    return attend(*_unpacked(qkv, heads)).reshape(*qkv.shape[:2], -1)
 
-    Products take the inputs' dtype and give float32, in which everything between them is computed.
-    The gradient is written out so that this holds there too. Heads come before tokens and the
-    division last, which halves a CPU's time against jax.nn.dot_product_attention.
+
+def cudnn(qkv: jax.Array, heads: int) -> jax.Array:
+    """Takes cuDNN's fused attention, for bfloat16 on NVIDIA: no [T, T] matrix in memory.
+
+    JAX 0.10 gives its gradient for even numbers of tokens alone, so an odd one gets a token that
+    nobody attends to.
     """
-    return _attend(query, key, value)[0]
-
-
-def _attend(*inputs: jax.Array) -> tuple[jax.Array, tuple[jax.Array, ...]]:
-    query, key, value = (x.swapaxes(1, 2) for x in inputs)
-    query = query * query.shape[-1] ** -0.5
-    logits = _product("bhqd,bhkd->bhqk", query, key)
-    shares = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
-    total = shares.sum(axis=-1, keepdims=True)
-    shares = shares.astype(value.dtype)
-    mixed = (_product("bhqk,bhkd->bhqd", shares, value) / total).astype(value.dtype)
-    return mixed.swapaxes(1, 2), (query, key, value, shares, total)
-
-
-def _attend_gradient(saved: tuple[jax.Array, ...], up: jax.Array) -> tuple[jax.Array, ...]:
-    query, key, value, shares, total = saved
-    dtype = value.dtype
-    up = (up.swapaxes(1, 2) / total).astype(dtype)
-    of_shares = _product("bhqd,bhkd->bhqk", up, value)
-    of_total = (of_shares * shares).sum(axis=-1, keepdims=True) / total
-    of_logits = (shares * (of_shares - of_total)).astype(dtype)
-    gradients = (
-        _product("bhqk,bhkd->bhqd", of_logits, key) * query.shape[-1] ** -0.5,
-        _product("bhqk,bhqd->bhkd", of_logits, query),
-        _product("bhqk,bhqd->bhkd", shares, up),
+    batch, tokens, _ = qkv.shape
+    even = jnp.pad(qkv, ((0, 0), (0, tokens % 2), (0, 0)))
+    lengths = jnp.full(batch, tokens, jnp.int32) if tokens % 2 else None
+    mixed = jax.nn.dot_product_attention(
+        *_unpacked(even, heads),
+        query_seq_lengths=lengths,
+        key_value_seq_lengths=lengths,
+        implementation="cudnn",
     )
-    return tuple(x.astype(dtype).swapaxes(1, 2) for x in gradients)
+    return mixed.reshape(*even.shape[:2], -1)[:, :tokens]
 
 
-attend.defvjp(_attend, _attend_gradient)
-_product = partial(jnp.einsum, preferred_element_type=jnp.float32)
+def fused(qkv: jax.Array, heads: int) -> jax.Array:
+    """Takes our kernel for TPUs."""
+    from dpeformer_jax.model.fused_attention import fused_attention  # slow to load
+
+    return fused_attention(qkv, heads)
 
 
-# By config.model.attention. cuDNN's never writes the [T, T] matrix; it is for bfloat16 on NVIDIA.
-ATTENTIONS = {
-    "xla": attend,
-    "cudnn": partial(jax.nn.dot_product_attention, implementation="cudnn"),
-}
+def _unpacked(qkv: jax.Array, heads: int) -> tuple[jax.Array, ...]:
+    """Returns query, key and value, [B, T, heads, d] each."""
+    return tuple(jnp.moveaxis(qkv.reshape(*qkv.shape[:2], 3, heads, -1), 2, 0))
+
+
+ATTENTIONS = {"xla": plain, "cudnn": cudnn, "fused": fused}
+AUTO = "auto"
+
+
+def attention_for(spec: NetworkSpec, device: jax.Device, wanted: str = AUTO) -> str:
+    """Returns which of ATTENTIONS a network takes on a device.
+
+    wanted: one of them, or "auto" for the leanest. Where the device cannot compute it or its
+    gradient, for this network's heads and tokens, a warning says why and "xla" is taken.
+    """
+    name = _leanest(device.platform, spec.dtype) if wanted == AUTO else wanted
+    refusal = None if name == "xla" else _refusal(name, spec, device)
+    if refusal is None:
+        return name
+    LOG.warning("attention is computed by 'xla' and not by '%s', which fails: %s", name, refusal)
+    return "xla"
+
+
+def _leanest(platform: str, dtype: str) -> str:
+    if platform == "tpu":
+        return "fused"
+    return "cudnn" if (platform, dtype) == ("gpu", "bfloat16") else "xla"
+
+
+@functools.cache
+def _refusal(name: str, spec: NetworkSpec, device: jax.Device) -> str | None:
+    """Compiles the gradient for one image; returns why this fails, None where it does not."""
+    size = VARIANTS[spec.variant]
+    tokens = size.special + spec.grid[0] * spec.grid[1]
+    one = jax.ShapeDtypeStruct(
+        (1, tokens, 3 * size.width), spec.dtype, sharding=SingleDeviceSharding(device)
+    )
+    gradient = jax.grad(lambda qkv: ATTENTIONS[name](qkv, size.heads).astype(jnp.float32).sum())
+    try:
+        jax.jit(gradient).lower(one).compile()
+    except Exception as error:  # the compilers' refusals have no class in common
+        return str(error).partition("\n")[0]
+    return None

@@ -4,8 +4,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from dpeformer_jax.model.attention import attend
-from dpeformer_jax.model.layers import TORCH_UNIFORM, Mlp
+from dpeformer_jax.model.layers import TORCH_UNIFORM, Dense, Mlp
+from dpeformer_jax.model.plain_attention import attend
 
 SEGMENT = 16  # channels of one token; a feature of D channels becomes D / 16 tokens
 HEADS = 2
@@ -39,8 +39,8 @@ class FeatureBlending(nn.Module):
         return nn.LayerNorm(epsilon=1e-5, dtype=self.dtype, name=name)
 
     def _attend(self, query: jax.Array, source: jax.Array) -> jax.Array:
-        def dense(features: int, name: str, use_bias: bool = False) -> nn.Dense:
-            return nn.Dense(features, use_bias, self.dtype, kernel_init=TORCH_UNIFORM, name=name)
+        def dense(features: int, name: str, use_bias: bool = False) -> Dense:
+            return Dense(features, self.dtype, TORCH_UNIFORM, use_bias, name=name)
 
         def heads(x: jax.Array) -> jax.Array:
             return x.reshape(*x.shape[:-1], HEADS, SEGMENT // HEADS)

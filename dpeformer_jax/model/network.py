@@ -19,7 +19,7 @@ class Network(nn.Module):
     `encode` sees each image alone. `heads` see the whole batch, for their norms' statistics.
 
     spec: defines the features. The encoder computes in its dtype, norms and heads in float32.
-    drop_path, remat, attention: see VisionTransformer; microbatches: see encoded_views.
+    drop_path, remat, attention, scan: see VisionTransformer; microbatches: see encoded_views.
 
     Of a family: last_blocks, names of the modules that hold a LastBlock each, where the backbone is
     a trunk; sie_on, see VisionTransformer.
@@ -32,6 +32,7 @@ class Network(nn.Module):
     drop_path: float = 0.0
     remat: bool = False
     attention: str = "xla"
+    scan: bool = False
     microbatches: int = 1
 
     def encode(
@@ -91,6 +92,7 @@ class Network(nn.Module):
             jnp.dtype(spec.dtype),
             self.remat,
             self.attention,
+            self.scan,
             self.sie_on,
             trunk=bool(self.last_blocks),
         )

@@ -5,6 +5,7 @@ Modules and parameters have timm's names, so that a plain table converts its wei
 
 import math
 from functools import partial
+from typing import Any
 
 import flax.linen as nn
 import jax
@@ -17,8 +18,7 @@ from dpeformer_jax.model.layers import (
     TRUNCATED_NORMAL,
     Dense,
     Mlp,
-    drop_path,
-    fold_each,
+    branch_factors,
 )
 from dpeformer_jax.model.variants import Variant
 
@@ -48,36 +48,30 @@ class Attention(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        batch, tokens, width = x.shape
+        width = x.shape[-1]
         dense = {"dtype": self.dtype, "kernel_init": TRUNCATED_NORMAL}
         qkv = Dense(3 * width, name="qkv", **dense)(x)
-        q, k, v = jnp.moveaxis(qkv.reshape(batch, tokens, 3, self.heads, -1), 2, 0)
-        mixed = ATTENTIONS[self.attention](q, k, v)
-        return Dense(width, name="proj", **dense)(mixed.reshape(batch, tokens, width))
+        mixed = ATTENTIONS[self.attention](qkv, self.heads)
+        return Dense(width, name="proj", **dense)(mixed)
 
 
 class Block(nn.Module):
-    """Pre-norm transformer block: [B, T, D].
-
-    drop_path: rate of its stochastic depth; dtype, attention: see VisionTransformer.
-    """
+    """Pre-norm transformer block: [B, T, D]; dtype, attention: see VisionTransformer."""
 
     variant: Variant
-    drop_path: float
     dtype: jnp.dtype
     attention: str
 
     @nn.compact
-    def __call__(self, x: jax.Array, keys: jax.Array | None) -> jax.Array:
+    def __call__(self, x: jax.Array, factors: jax.Array | None) -> jax.Array:
+        """Returns the tokens. factors: [B, 2], see branch_factors; None (evaluation) for 1."""
         size = self.variant
 
         def branch(x: jax.Array, index: int) -> jax.Array:
             if size.layer_scale:
                 start = nn.initializers.constant(LAYER_SCALE)
                 x = x * self.param(f"ls{index + 1}", start, x.shape[-1:]).astype(x.dtype)
-            if keys is None or self.drop_path == 0:
-                return x
-            return drop_path(x, self.drop_path, fold_each(keys, index))
+            return x if factors is None else x * factors[:, index, None, None].astype(x.dtype)
 
         def norm(name: str) -> nn.LayerNorm:
             # The gradient computes the norm again, or it would keep three float32 copies of x.
@@ -96,8 +90,9 @@ class VisionTransformer(nn.Module):
     grows linearly from 0 in the first; sie_rows, sie_coefficient: rows, one a camera, and factor of
     the side information embedding (SIE, arXiv 2102.04378 section 3.3); sie_on: the tokens that it
     is added to, "all" or "class"; remat: whether each block is computed again for its gradient,
-    instead of kept; attention: one of ATTENTIONS; trunk: whether to leave out the last block and
-    the final norm, which a LastBlock computes then.
+    instead of kept; attention: one of ATTENTIONS; scan: whether one compiled block computes all of
+    them; trunk: whether to leave out the last block and the final norm, which a LastBlock computes
+    then.
     """
 
     variant: Variant
@@ -108,6 +103,7 @@ class VisionTransformer(nn.Module):
     dtype: jnp.dtype = jnp.float32
     remat: bool = False
     attention: str = "xla"
+    scan: bool = False
     sie_on: str = "all"
     trunk: bool = False
 
@@ -131,20 +127,44 @@ class VisionTransformer(nn.Module):
         if size.pre_norm:
             x = nn.LayerNorm(epsilon=size.epsilon, dtype=self.dtype, name="norm_pre")(x)
         x = x.astype(self.dtype)
-        block = nn.remat(Block) if self.remat else Block
-        for depth in range(size.depth - self.trunk):
-            rate = self.drop_path * depth / max(size.depth - 1, 1)
-            block_keys = None if keys is None else fold_each(keys, depth)
-            fields = size, rate, self.dtype, self.attention
-            x = block(*fields, name=f"blocks_{depth}")(x, block_keys)
+        rates = [self.drop_path * depth / max(size.depth - 1, 1) for depth in range(size.depth)]
+        factors = None if keys is None else branch_factors(keys, rates)
+        x = self._blocks(x, factors)
         if self.trunk:
             return x
         return nn.LayerNorm(epsilon=size.epsilon, dtype=self.dtype, name="norm")(x)
 
+    def _blocks(self, x: jax.Array, factors: jax.Array | None) -> jax.Array:
+        """Runs the blocks one after the other; factors: [B, depth, 2]."""
+        block = partial(nn.remat(Block) if self.remat else Block, self.variant, self.dtype)
+        depths = range(self.variant.depth - self.trunk)
+        if self.scan and not self.is_initializing():
+            return self._scanned(block(self.attention, parent=None), depths, x, factors)
+        for depth in depths:
+            own = None if factors is None else factors[:, depth]
+            x = block(self.attention, name=f"blocks_{depth}")(x, own)
+        return x
+
+    def _scanned(
+        self, block: Block, depths: range, x: jax.Array, factors: jax.Array | None
+    ) -> jax.Array:
+        """Loops over the blocks' weights, stacked here so that checkpoints stay as they are."""
+        weights = [self.variables["params"][f"blocks_{depth}"] for depth in depths]
+        stacked = jax.tree.map(lambda *own: jnp.stack(own), *weights)
+        if factors is not None:
+            factors = factors[:, : len(depths)].swapaxes(0, 1)
+
+        def step(x: jax.Array, own: Any) -> tuple[jax.Array, None]:
+            params, own_factors = own
+            return block.apply({"params": params}, x, own_factors), None
+
+        return jax.lax.scan(step, x, (stacked, factors))[0]
+
     def _embed(self, images: jax.Array, camera_row: jax.Array | None) -> jax.Array:
         """Returns the tokens [B, S + N, D] with their places and cameras."""
         width, patch, special = self.variant.width, self.variant.patch, self.variant.special
-        conv = partial(nn.Conv, padding="VALID", dtype=self.dtype, kernel_init=TORCH_UNIFORM)
+        # In float32 whatever the dtype: it is 1 % of the products, and its gradient is summed so.
+        conv = partial(nn.Conv, padding="VALID", kernel_init=TORCH_UNIFORM)
         fields = {"use_bias": self.variant.patch_bias, "name": "patch_embed"}
         patches = conv(width, (patch, patch), self.stride, **fields)(images)
         patches = patches.reshape(images.shape[0], -1, width)
@@ -175,7 +195,6 @@ class LastBlock(nn.Module):
     def __call__(self, x: jax.Array, keys: jax.Array | None = None) -> jax.Array:
         """Returns tokens [B, T, D]. x: [B, T, D]; keys: [B], see VisionTransformer."""
         block = nn.remat(Block) if self.remat else Block
-        depth = self.variant.depth - 1
-        keys = None if keys is None else fold_each(keys, depth)
-        x = block(self.variant, self.drop_path, self.dtype, self.attention, name="block")(x, keys)
+        factors = None if keys is None else branch_factors(keys, [self.drop_path])[:, 0]
+        x = block(self.variant, self.dtype, self.attention, name="block")(x, factors)
         return nn.LayerNorm(epsilon=self.variant.epsilon, dtype=self.dtype, name="norm")(x)

@@ -1,8 +1,9 @@
 """Places arrays on devices: batches split over all of them, everything else whole on each."""
 
 import contextlib
+import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import jax
@@ -28,6 +29,17 @@ def replicated(mesh: Mesh) -> NamedSharding:
 def split_by_example(mesh: Mesh) -> NamedSharding:
     """Returns the sharding that spreads the first axis over the devices."""
     return NamedSharding(mesh, PartitionSpec(AXIS))
+
+
+def within(mesh: Mesh, program: Callable[..., Any]) -> Callable[..., Any]:
+    """Tells a program's kernels the devices that it is spread over, which XLA finds out itself."""
+
+    @functools.wraps(program)
+    def told(*args: Any, **named: Any) -> Any:
+        with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
+            return program(*args, **named)
+
+    return told
 
 
 def own_places(mesh: Mesh, batch_size: int) -> np.ndarray:

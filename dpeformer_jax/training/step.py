@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
+from jax.stages import Lowered, Wrapped
 
 from dpeformer_jax.base.interfaces import OccluderBank
 from dpeformer_jax.model.outputs import Outputs
 from dpeformer_jax.model.views import Gather
-from dpeformer_jax.runtime.devices import AXIS, on_all_devices, replicated, split_by_example
+from dpeformer_jax.runtime.devices import AXIS, on_all_devices, replicated, split_by_example, within
 from dpeformer_jax.training import memory
 from dpeformer_jax.training.augment import one_view, two_views
 from dpeformer_jax.training.divergence import Metrics, skip_nonfinite
@@ -42,14 +43,31 @@ def compile_step(experiment: Experiment) -> Step:
 
     Either way the step takes and gives global arrays: the state on every device, the batch split.
     """
-    step = partial(train_step, key=jax.random.key(experiment.seed), experiment=experiment)
+    of_devices = _of_devices(experiment)
+    return _mapped(of_devices, experiment.mesh) if experiment.parallel == "pmap" else of_devices
+
+
+def lower_step(experiment: Experiment, state: TrainState, batch: Batch, *rest: Any) -> Lowered:
+    """Lowers the step for shapes of its arguments: to compile it for devices that are not here."""
+    mesh = experiment.mesh
     if experiment.parallel == "pmap":
-        return _mapped(step, experiment.mesh)
-    return jax.jit(step, donate_argnums=0, out_shardings=replicated(experiment.mesh))
+        split = split_by_example(mesh)
+        batch = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(
+                (mesh.size, x.shape[0] // mesh.size, *x.shape[1:]), x.dtype, sharding=split
+            ),
+            batch,
+        )
+    return _of_devices(experiment).lower(state, batch, *rest)
 
 
-def _mapped(step: Step, mesh: Mesh) -> Step:
-    of_devices = jax.pmap(
+def _of_devices(experiment: Experiment) -> Wrapped:
+    """Returns the step over the mesh; under pmap it takes the devices' shares of a batch."""
+    step = partial(train_step, key=jax.random.key(experiment.seed), experiment=experiment)
+    mesh = experiment.mesh
+    if experiment.parallel == "jit":
+        return jax.jit(within(mesh, step), donate_argnums=0, out_shardings=replicated(mesh))
+    return jax.pmap(
         partial(step, axis=AXIS),
         AXIS,
         in_axes=(None, 0, None, None),
@@ -57,6 +75,9 @@ def _mapped(step: Step, mesh: Mesh) -> Step:
         donate_argnums=0,
         devices=list(mesh.devices.flat),  # in the order in which batches lie on them
     )
+
+
+def _mapped(of_devices: Step, mesh: Mesh) -> Step:
     shares = jax.jit(
         lambda batch: jax.tree.map(lambda x: x.reshape(mesh.size, -1, *x.shape[1:]), batch),
         out_shardings=split_by_example(mesh),

@@ -1,0 +1,77 @@
+"""The programs of attention: their numbers, their gradients, and which one a device takes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.experimental.pallas import tpu
+from jax.sharding import NamedSharding, PartitionSpec
+
+from dpeformer_jax.model import attention
+from dpeformer_jax.model.attention import attention_for, fused, plain
+from dpeformer_jax.runtime.devices import data_mesh, split_by_example, within
+from tests.toy import toy_spec
+
+HEADS = 2
+
+
+def random_projections(batch, tokens, size=8, dtype=jnp.float32):
+    shape = batch, tokens, 3 * HEADS * size
+    return jax.random.normal(jax.random.key(tokens), shape, dtype)
+
+
+def with_gradient(program, qkv):
+    """Returns the result, and the gradient of a sum with fixed random factors."""
+    mixed, back = jax.vjp(lambda x: program(x, HEADS), qkv)
+    return mixed, *back(jax.random.normal(jax.random.key(1), mixed.shape, mixed.dtype))
+
+
+@pytest.mark.parametrize("tokens", [1, 9, 129, 211])
+@pytest.mark.parametrize(("dtype", "close"), [("float32", 2e-6), ("bfloat16", 2e-2)])
+def test_the_kernel_for_tpus_computes_the_plain_numbers(tokens, dtype, close):
+    qkv = random_projections(3, tokens, dtype=dtype)
+    with tpu.force_tpu_interpret_mode():
+        found = with_gradient(fused, qkv)
+    for ours, expected in zip(found, with_gradient(plain, qkv), strict=True):
+        assert ours.dtype == expected.dtype
+        np.testing.assert_allclose(np.float32(ours), np.float32(expected), atol=close, rtol=close)
+
+
+def test_each_device_runs_the_kernel_on_its_own_images():
+    mesh = data_mesh()
+    qkv = random_projections(2 * mesh.size, 9)
+    split = jax.device_put(qkv, split_by_example(mesh))
+    with tpu.force_tpu_interpret_mode():
+        program = jax.jit(within(mesh, lambda x: with_gradient(fused, x)))
+        text = program.lower(split).compile().as_text()
+        found = program(split)
+    assert "all-gather" not in text
+    for ours, expected in zip(found, with_gradient(plain, qkv), strict=True):
+        assert ours.sharding.is_equivalent_to(NamedSharding(mesh, PartitionSpec("data")), 3)
+        np.testing.assert_allclose(ours, expected, atol=2e-6)
+
+
+def test_a_cpu_takes_xla_without_a_word(caplog):
+    assert attention_for(toy_spec(), jax.devices()[0]) == "xla"
+    assert attention_for(toy_spec(), jax.devices()[0], "xla") == "xla"
+    assert not caplog.records
+
+
+def test_what_a_device_cannot_compute_falls_back_with_a_reason(caplog):
+    assert attention_for(toy_spec(), jax.devices()[0], "cudnn") == "xla"
+    told = caplog.text
+    assert told.count("\n") == 1 and "'xla' and not by 'cudnn', which fails: " in told
+
+
+@pytest.mark.parametrize(
+    ("platform", "dtype", "name"),
+    [
+        ("gpu", "bfloat16", "cudnn"),
+        ("gpu", "float32", "xla"),
+        ("tpu", "float32", "fused"),
+        ("tpu", "bfloat16", "fused"),
+        ("cpu", "bfloat16", "xla"),
+    ],
+)
+def test_the_leanest_program_by_platform(platform, dtype, name):
+    assert attention._leanest(platform, dtype) == name
