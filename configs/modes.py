@@ -29,6 +29,7 @@ from dpeformer_jax.checkpoint.weights import (
 from dpeformer_jax.retrieval.evaluate import evaluate
 from dpeformer_jax.retrieval.report import Evaluation, write_report
 from dpeformer_jax.retrieval.scores_text import table
+from dpeformer_jax.runtime.malloc import advise_malloc
 from dpeformer_jax.training.history import recorded
 from dpeformer_jax.training.loop import train
 from dpeformer_jax.training.workdir import (
@@ -57,6 +58,7 @@ def run_training(config: ConfigDict, workdir: Path) -> None:
         raise UserError("config.model.sie = True needs cameras, and a training set tells none")
     warn_of_trained_pictures(dataset.tests, set(dataset.train.digests))
     experiment = unpack.experiment_of(config, dataset.num_classes, dataset.train.camera_names)
+    advise_malloc(experiment.network.width)
     bank, origin = cutouts_of(config)
     trained_on = {"datasets": dataset.provenance} | origin
 
