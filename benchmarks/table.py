@@ -11,10 +11,14 @@ Line = Mapping[str, Any]
 
 def page_with(page: str, machines: Sequence[Sequence[Line]]) -> str:
     """Returns the page with a table for each machine in place of its present tables."""
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    tables = "\n".join(table(lines) for lines in machines if lines)
-    return f"{before}{BEGIN}\n\n{tables}\n{END}{after}"
+    return page_between(page, BEGIN, END, "\n".join(table(lines) for lines in machines if lines))
+
+
+def page_between(page: str, begin: str, end: str, text: str) -> str:
+    """Returns the page with the text between two marks."""
+    before, _, rest = page.partition(begin)
+    _, _, after = rest.partition(end)
+    return f"{before}{begin}\n\n{text}\n{end}{after}"
 
 
 def table(lines: Sequence[Line]) -> str:
