@@ -2,7 +2,8 @@
 
 python -m benchmarks.extract --batch-size 1 8 128 --dtype float32 bfloat16
 
-Peer: timm's plain ViT on as many images, compiled on GPUs.
+Peer: timm's plain ViT on as many images, compiled on GPUs. The attention is the one that
+the device computes, which may be another than was asked for.
 """
 
 import dataclasses
@@ -48,7 +49,7 @@ def measure(setting: Setting, repeats: int) -> None:
     flops = setting.batch_size * forward_flops(setting)
     report(
         "extract",
-        dataclasses.asdict(setting),
+        dataclasses.asdict(setting) | {"attention": experiment.network.attention},
         setting.batch_size / timing.first,
         "images/s",
         peers.comparison("timm ViT, inference", timing, setting.batch_size),

@@ -1,16 +1,19 @@
 """Runs the benchmarks of this machine's platform and writes their results.
 
-python -m benchmarks.run [train_step extract ...] [--quick] [--output DIR]
+python -m benchmarks.run [train_step extract ...] [--quick] [--output DIR] [--command COMMAND]
 
-Without names it runs all of them. Their lines go to benchmarks/results/<device>.json, where the
-lines of other benchmarks stay, and as a table into docs/performance.md. With --output both go to
-that folder. --quick takes a tiny network to see that everything runs; its figures mean nothing.
+Without names it runs all of them but `compiled`, which needs the extras aot-tpu and aot-cuda. Their
+lines go to benchmarks/results/<device>.json, where the lines of other benchmarks stay, and as
+tables into docs/performance.md. With --output both go to that folder. --quick takes a tiny network
+to see that everything runs; its figures mean nothing. --command runs one benchmark in a setting of
+your own, as 'train_step --batch-size 32', for which --quick only makes the compiler hurry.
 """
 
 import argparse
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -18,6 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from benchmarks.plan_table import page_with_plans
 from benchmarks.table import page_with
 from dpeformer_jax.base.atomic_write import write_text
 
@@ -37,6 +41,7 @@ SCORE = [
 COMMANDS = {
     "quick": [
         f"train_step {TINY}",
+        f"recipe {TINY}",
         f"extract {TINY}",
         f"bulk {TINY}",
         f"input {TINY}",
@@ -79,9 +84,25 @@ COMMANDS["tpu"] = COMMANDS["accelerator"]
 COMMANDS["gpu"] = COMMANDS["accelerator"] + [
     "train_step --batch-size 64 --dtype bfloat16 --attention cudnn",
     "train_step --batch-size 128 --dtype bfloat16 --attention cudnn",
+    "recipe --dtype bfloat16 --attention cudnn --repeats 1",
     "extract --batch-size 1 8 128 512 --dtype bfloat16 --attention cudnn",
     "dpsm --dtype bfloat16 --attention cudnn",
 ]
+V5E, H100 = "compiled --target 'tpu v5e:2x2'", "compiled --target 'h100 1'"
+ONE_STEP = "--program step --parallel jit"
+COMPILED = [
+    V5E,
+    f"{V5E} {ONE_STEP} --effort -1",
+    f"{V5E} {ONE_STEP} --attention xla --effort -1",
+    f"{V5E} {ONE_STEP} --dtype float32 --effort -1",
+    f"compiled --target 'tpu v5e:1x1' 'tpu v6e:2x2' 'tpu v5p:2x2x1' {ONE_STEP} --effort -1",
+    f"{H100} --attention xla",
+    f"{H100} --attention cudnn",
+    f"{H100} {ONE_STEP} --attention cudnn --image-size 336 160",  # 211 tokens, as with stride 12
+    f"{H100} {ONE_STEP} --dtype float32",
+    "compiled --target 'h100 4' --program step --attention cudnn",
+]
+PLANS = "compiled.json"  # beside the files of the machines
 
 Line = dict[str, Any]
 
@@ -92,12 +113,11 @@ def main() -> None:
     results = options.output or RESULTS
     page = results / PAGE.name if options.output else PAGE
     results.mkdir(parents=True, exist_ok=True)
-    commands = COMMANDS["quick" if options.quick else platform()]
-    commands = [c for c in commands if not options.names or c.split()[0] in options.names]
+    commands = [options.command] if options.command else commands_of(options.names, options.quick)
     failed: list[str] = []
     with TemporaryDirectory() as cache:  # the benchmarks share programs
-        environment = os.environ | {
-            "JAX_COMPILATION_CACHE_DIR": cache,
+        environment = {"JAX_COMPILATION_CACHE_DIR": cache} | os.environ
+        environment |= {
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_DISABLE_MOST_OPTIMIZATIONS": str(int(options.quick)),  # to compile faster
         }
@@ -109,9 +129,17 @@ def main() -> None:
                 continue
             keep(results, lines)
             source = page if page.exists() else PAGE
-            write_text(page, page_with(source.read_text(), stored(results)))
+            text = page_with(source.read_text(), stored(results))
+            write_text(page, page_with_plans(text, stored_plans(results)))
     if failed:
         sys.exit(f"failed: {'; '.join(failed)}")
+
+
+def commands_of(names: Sequence[str], quick: bool) -> list[str]:
+    """Returns the commands of the named benchmarks, or of all that suit the machine."""
+    suiting = COMMANDS["quick" if quick else platform()]
+    chosen = [command for command in suiting if not names or command.split()[0] in names]
+    return chosen + (COMPILED if "compiled" in names else [])
 
 
 def platform() -> str:
@@ -122,7 +150,7 @@ def platform() -> str:
 
 def lines_of(command: str, environment: dict[str, str]) -> list[Line] | None:
     """Runs a benchmark and returns its lines; where it fails, prints its error and returns None."""
-    name, *arguments = command.split()
+    name, *arguments = shlex.split(command)
     ended = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *arguments],
         cwd=ROOT,
@@ -135,51 +163,68 @@ def lines_of(command: str, environment: dict[str, str]) -> list[Line] | None:
         return None
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
     for line in lines:
-        print(f"    {line['benchmark']}: {line['value']:.4g} {line['unit']}", file=sys.stderr)
+        told = f"{line['value']:.4g} {line['unit']}" if "value" in line else line["program"]
+        print(f"    {line['benchmark']}: {told}", file=sys.stderr)
     return lines
 
 
 def keep(results: Path, lines: Sequence[Line]) -> None:
     """Writes the lines into the file of their machine; each replaces its predecessor there."""
-    machine = lines[0]["machine"]
-    on_cpu = machine["platform"] == "cpu"
-    count, name = (machine[key] for key in (("cores", "cpu") if on_cpu else ("devices", "device")))
-    slug = re.sub(r"[^a-z0-9]+", "-", f"{name} x{count}".lower()).strip("-")
-    path = results / f"{slug}.json"
+    path = results / _file_of(lines[0])
     before = json.loads(path.read_text()) if path.exists() else []
     new = {key_of(line): line for line in lines}
     merged = [new.pop(key_of(line), line) for line in before] + list(new.values())
     write_text(path, json.dumps(merged, indent=1) + "\n")
 
 
+def _file_of(line: Line) -> str:
+    if line["benchmark"] == "compiled":
+        return PLANS
+    machine = line["machine"]
+    on_cpu = machine["platform"] == "cpu"
+    count, name = (machine[key] for key in (("cores", "cpu") if on_cpu else ("devices", "device")))
+    slug = re.sub(r"[^a-z0-9]+", "-", f"{name} x{count}".lower()).strip("-")
+    return f"{slug}.json"
+
+
 def key_of(line: Line) -> str:
     """Returns what lines of the same figure and setting have in common."""
-    return json.dumps([line["benchmark"], line["config"]], sort_keys=True)
+    keys = "benchmark", "target", "program", "config"
+    return json.dumps([line.get(key) for key in keys], sort_keys=True)
 
 
 def stored(results: Path) -> list[list[Line]]:
     """Returns the lines of each machine, one list for each set of package versions."""
     tables: dict[str, list[Line]] = {}
-    for path in sorted(results.glob("*.json")):
+    for path in sorted(set(results.glob("*.json")) - {results / PLANS}):
         for line in json.loads(path.read_text()):
             key = json.dumps([path.name, line["versions"]])
             tables.setdefault(key, []).append(line)
     return list(tables.values())
 
 
+def stored_plans(results: Path) -> list[Line]:
+    """Returns the lines of what was compiled for devices that are not here."""
+    path = results / PLANS
+    return json.loads(path.read_text()) if path.exists() else []
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    names = sorted({command.split()[0] for command in COMMANDS["quick"]})
+    names = sorted({command.split()[0] for command in COMMANDS["quick"]} | {"compiled"})
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--output", type=Path, metavar="DIR")
+    parser.add_argument("--command", help="this one alone, with its options")
     options = parser.parse_args()
     if unknown := set(options.names) - set(names):
         parser.error(
             f"{', '.join(sorted(unknown))}: no such benchmark; there are {', '.join(names)}"
         )
+    if options.command and options.names:
+        parser.error("--command runs one benchmark alone; leave the names out")
     if options.quick and options.output is None:
         parser.error("--quick needs --output=DIR, since its figures are not for the documentation")
     return options

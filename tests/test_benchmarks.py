@@ -18,6 +18,7 @@ from benchmarks.apart import Apart
 from benchmarks.drawn_features import Size, draw
 from benchmarks.flops import forward_flops
 from benchmarks.measure import Program, alternate
+from benchmarks.recipe import steps_of
 from benchmarks.run import COMMANDS, keep, stored
 from benchmarks.setting import Setting
 from benchmarks.table import BEGIN, END, page_with, row
@@ -60,6 +61,11 @@ def test_the_work_of_a_vit_is_counted():
     variables = jax.eval_shape(model.init, jax.random.key(0), image)
     by_xla = jax.jit(model.apply).lower(variables, image).cost_analysis()["flops"]
     assert forward_flops(setting) == pytest.approx(by_xla, rel=0.01)
+
+
+def test_the_recipe_is_the_published_one():
+    setting = Setting("b16", (256, 128), batch_size=64, dtype="bfloat16", attention="cudnn")
+    assert steps_of(setting) == 120 * 244  # epochs, batches in 15,618 images
 
 
 class Told:

@@ -21,7 +21,7 @@ SIGNALLED = [(signal.SIGTERM, 143), (signal.SIGINT, 130)]
 
 
 def start(*command, log, **options):
-    env = os.environ | {"JAX_PLATFORMS": "cpu", "PYTHONPATH": str(ROOT)}
+    env = {"JAX_PLATFORMS": "cpu"} | os.environ | {"PYTHONPATH": str(ROOT)}
     with log.open("w") as file:
         return subprocess.Popen(
             [sys.executable, *command], cwd=ROOT, env=env, stdout=file, stderr=file, **options
