@@ -44,7 +44,7 @@ from dpeformer_jax.training.experiment import Experiment
 from dpeformer_jax.training.step import Resident, lower_step
 
 PACKAGES = ("jax", "jaxlib", "flax", "libtpu", "jax-cuda13-plugin", "nvidia-cudnn-cu13")
-PROGRAMS = ("step", "features")
+PROGRAMS = ("start", "step", "features")
 TARGETS = ("tpu v5e:2x2", "h100 1", "h100 4")
 
 
@@ -111,7 +111,7 @@ def measured(
     experiment = experiment_of(setting.config, IDENTITIES, CAMERAS, target.mesh())
     experiment = dataclasses.replace(experiment, parallel=way)
     told["config"]["attention"] = experiment.network.attention
-    lower = lowered_step if program == "step" else lowered_features
+    lower = {"start": lowered_start, "step": lowered_step, "features": lowered_features}[program]
     options = {"exec_time_optimization_effort": effort} if effort else None
     began = time.monotonic()
     try:
@@ -147,6 +147,12 @@ def planned(compiled: Compiled) -> dict[str, Any]:
         "collectives": collectives_of(hlo),
         "asks_the_host": asks_the_host(hlo),
     }
+
+
+def lowered_start(experiment: Experiment, setting: Setting) -> Lowered:
+    """Lowers what draws the first weights."""
+    key = jax.eval_shape(lambda: jax.random.key(experiment.seed))
+    return experiment.creation.lower(key)
 
 
 def lowered_step(experiment: Experiment, setting: Setting) -> Lowered:

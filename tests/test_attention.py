@@ -1,17 +1,21 @@
 """The programs of attention: their numbers, their gradients, and which one a device takes."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.experimental.pallas import tpu
-from jax.sharding import NamedSharding, PartitionSpec
 
 from dpeformer_jax.model import attention
 from dpeformer_jax.model.attention import attention_for, fused, plain
-from dpeformer_jax.runtime.devices import data_mesh, split_by_example, within
 from tests.toy import toy_spec
 
+ROOT = Path(__file__).parents[1]
 HEADS = 2
 
 
@@ -37,18 +41,14 @@ def test_the_kernel_for_tpus_computes_the_plain_numbers(tokens, dtype, close):
         np.testing.assert_allclose(np.float32(ours), np.float32(expected), atol=close, rtol=close)
 
 
-def test_each_device_runs_the_kernel_on_its_own_images():
-    mesh = data_mesh()
-    qkv = random_projections(2 * mesh.size, 9)
-    split = jax.device_put(qkv, split_by_example(mesh))
-    with tpu.force_tpu_interpret_mode():
-        program = jax.jit(within(mesh, lambda x: with_gradient(fused, x)))
-        text = program.lower(split).compile().as_text()
-        found = program(split)
-    assert "all-gather" not in text
-    for ours, expected in zip(found, with_gradient(plain, qkv), strict=True):
-        assert ours.sharding.is_equivalent_to(NamedSharding(mesh, PartitionSpec("data")), 3)
-        np.testing.assert_allclose(ours, expected, atol=2e-6)
+@pytest.mark.parametrize("devices", [1, 4])
+def test_each_device_runs_the_kernel_on_its_own_images(devices):
+    """In a process of that many devices; one image, as at initialisation, on each of them."""
+    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    line = [sys.executable, "-m", "tests.fused_on_devices"]
+    told = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert told.returncode == 0, told.stderr
+    assert told.stdout.splitlines() == [f"8 images on {devices}", f"1 images on {devices}"]
 
 
 def test_a_cpu_takes_xla_without_a_word(caplog):

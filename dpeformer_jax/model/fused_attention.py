@@ -13,7 +13,7 @@ import jax
 from jax.experimental import pallas as pl
 from jax.sharding import AxisType, PartitionSpec
 
-from dpeformer_jax.model.plain_attention import attend_heads, attend_heads_gradient
+from dpeformer_jax.model.plain_attention import gradient_of_heads, mixed_by, shares_of
 
 Kernel = Callable[..., None]
 
@@ -42,15 +42,15 @@ fused_attention.defvjp(_forward, _gradient)
 def _mix(qkv: Any, mixed: Any, heads: int) -> None:
     """Writes the mixed values [1, T, D] of an image's projections [1, T, 3 D]."""
     for own, (query, key, value) in _heads_of(qkv, heads):
-        mixed[0, :, own] = attend_heads(query, key, value)[0]
+        mixed[0, :, own] = mixed_by(shares_of(query, key, value))
 
 
 def _mix_gradient(qkv: Any, up: Any, gradient: Any, heads: int) -> None:
     """Writes the gradient [1, T, 3 D] from that of the mixed values [1, T, D]."""
     width = up.shape[-1]
     for own, parts in _heads_of(qkv, heads):
-        saved = attend_heads(*parts)[1]
-        for part, value in enumerate(attend_heads_gradient(saved, up[0, :, own])):
+        gradients = gradient_of_heads(shares_of(*parts), up[0, :, own])
+        for part, value in enumerate(gradients):
             gradient[0, :, own.start + part * width : own.stop + part * width] = value
 
 
@@ -84,16 +84,16 @@ def _by_image(kernel: Kernel, inputs: tuple[jax.Array, ...], width: int, heads: 
     mesh = jax.sharding.get_abstract_mesh()
     if AxisType.Auto not in mesh.axis_types:  # of one device, or already of each device
         return of_share(*inputs)
-    by_example = PartitionSpec(mesh.axis_names)
-    return jax.shard_map(of_share, in_specs=by_example, out_specs=by_example, check_vma=False)(
-        *inputs
-    )
+    # A few images, as the one that a network is initialised with, are computed by every device.
+    split = PartitionSpec(*([mesh.axis_names] if len(inputs[0]) % mesh.size == 0 else []))
+    spread = jax.shard_map(of_share, in_specs=split, out_specs=split, check_vma=False)
+    return spread(*inputs)
 
 
 def _cost(shapes: list[tuple[int, ...]], heads: int, itemsize: int) -> pl.CostEstimate:
-    """Returns what the kernel computes and moves: two products, or six with the gradient."""
+    """Returns what the kernel computes and moves: two products, or the gradient's five."""
     batch, tokens, packed = shapes[0]
-    products = 2 if len(shapes) == 2 else 6
+    products = 2 if len(shapes) == 2 else 5
     return pl.CostEstimate(
         flops=products * 2 * batch * tokens**2 * packed // 3,
         transcendentals=batch * heads * tokens**2,

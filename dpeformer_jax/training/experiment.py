@@ -9,11 +9,12 @@ import jax
 import jax.numpy as jnp
 import optax
 from jax.sharding import Mesh
+from jax.stages import Wrapped
 
 from dpeformer_jax.features import FeaturePass
 from dpeformer_jax.model.families import example
 from dpeformer_jax.model.spec import NetworkSpec
-from dpeformer_jax.runtime.devices import replicated
+from dpeformer_jax.runtime.devices import replicated, within
 from dpeformer_jax.training.objective import MEMORY_FEATURE, Objective
 from dpeformer_jax.training.optim import Schedule
 
@@ -109,8 +110,13 @@ class Experiment:
 
     def fresh_state(self) -> TrainState:
         """Draws random parameters from the seed, on all devices."""
-        create = jax.jit(self._create, out_shardings=replicated(self.mesh))
-        return create(jax.random.key(self.seed))
+        return self.creation(jax.random.key(self.seed))
+
+    @property
+    def creation(self) -> Wrapped:
+        """The program that draws a fresh state from a key."""
+        create = within(self.mesh, self._create)
+        return jax.jit(create, out_shardings=replicated(self.mesh))
 
     def state_like(self) -> TrainState:
         """Returns shapes, types and places of the state, for restoring a checkpoint."""
