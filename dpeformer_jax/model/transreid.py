@@ -30,7 +30,8 @@ def jigsaw(tokens: jax.Array, special: int) -> jax.Array:
         special: S.
 
     Returns:
-        [LOCAL, B, 1 + N // LOCAL, D]: the class token, then the patches of a group.
+        [B, LOCAL, 1 + N // LOCAL, D]: the class token, then the patches of a group. Images come
+        first, so that the groups of a device's images lie on it.
     """
     patches = jnp.roll(tokens[:, special:], -SHIFT, axis=1)
     batch, total, width = patches.shape
@@ -39,7 +40,8 @@ def jigsaw(tokens: jax.Array, special: int) -> jax.Array:
     mixed = patches.reshape(batch, GROUPS, -1, width).swapaxes(1, 2).reshape(batch, -1, width)
     size = total // LOCAL
     groups = [mixed[:, i * size : (i + 1) * size] for i in range(LOCAL)]
-    return jnp.stack([jnp.concatenate([tokens[:, :1], group], axis=1) for group in groups])
+    with_class = [jnp.concatenate([tokens[:, :1], group], axis=1) for group in groups]
+    return jnp.stack(with_class, axis=1)
 
 
 class TransReID(Network):
@@ -73,9 +75,9 @@ class TransReID(Network):
         size = groups.shape[2:]
         group_keys = keys
         if keys is not None:
-            group_keys = jnp.concatenate([fold_each(keys, i) for i in range(LOCAL)])
+            group_keys = jnp.stack([fold_each(keys, i) for i in range(LOCAL)], axis=1).ravel()
         local = self.jigsaw_last(groups.reshape(-1, *size), group_keys)[:, 0]
-        local = local.reshape(LOCAL, images.shape[0], -1).swapaxes(0, 1)
+        local = local.reshape(images.shape[0], LOCAL, -1)
         found = self.last(tokens, keys)[:, 0], local
         return tuple(x.astype(jnp.float32) for x in found)
 
