@@ -12,7 +12,7 @@ import pytest
 from jax.experimental.pallas import tpu
 
 from dpeformer_jax.model import attention
-from dpeformer_jax.model.attention import attention_for, fused, plain
+from dpeformer_jax.model.attention import attention_for, cudnn, fused, plain
 from tests.toy import toy_spec
 
 ROOT = Path(__file__).parents[1]
@@ -39,6 +39,23 @@ def test_the_kernel_for_tpus_computes_the_plain_numbers(tokens, dtype, close):
     for ours, expected in zip(found, with_gradient(plain, qkv), strict=True):
         assert ours.dtype == expected.dtype
         np.testing.assert_allclose(np.float32(ours), np.float32(expected), atol=close, rtol=close)
+
+
+@pytest.mark.parametrize("tokens", [8, 9, 129])
+def test_cudnn_gets_even_numbers_of_tokens_and_the_same_numbers_come_back(tokens, monkeypatch):
+    """With JAX's own program of the same meaning instead of cuDNN's, which needs a GPU."""
+    anywhere, seen = jax.nn.dot_product_attention, []
+
+    def instead(query, key, value, implementation, **lengths):
+        assert implementation == "cudnn"
+        seen.append(query.shape[1])
+        return anywhere(query, key, value, **lengths)
+
+    monkeypatch.setattr(jax.nn, "dot_product_attention", instead)
+    qkv = random_projections(3, tokens)
+    for ours, expected in zip(with_gradient(cudnn, qkv), with_gradient(plain, qkv), strict=True):
+        np.testing.assert_allclose(ours, expected, atol=2e-6)
+    assert seen == [tokens + tokens % 2]
 
 
 @pytest.mark.parametrize("devices", [1, 4])
