@@ -1,12 +1,16 @@
 """Runs the benchmarks of this machine's platform and writes their results.
 
-python -m benchmarks.run [train_step extract ...] [--quick] [--output DIR] [--command COMMAND]
+python -m benchmarks.run [train_step extract ...] [--quick] [--output DIR]
+python -m benchmarks.run --command COMMAND [--quick] [--output DIR]
+python -m benchmarks.run --take DIR
 
 Without names it runs all of them but `compiled`, which needs the extras aot-tpu and aot-cuda. Their
 lines go to benchmarks/results/<device>.json, where the lines of other benchmarks stay, and as
 tables into docs/performance.md. With --output both go to that folder. --quick takes a tiny network
 to see that everything runs; its figures mean nothing. --command runs one benchmark in a setting of
-your own, as 'train_step --batch-size 32', for which --quick only makes the compiler hurry.
+your own, as 'train_step --batch-size 32', for which --quick only makes the compiler hurry. --take
+runs none: it adds the lines that --output wrote, as on a machine from which only a folder comes
+back.
 """
 
 import argparse
@@ -113,6 +117,9 @@ def main() -> None:
     results = options.output or RESULTS
     page = results / PAGE.name if options.output else PAGE
     results.mkdir(parents=True, exist_ok=True)
+    if options.take:
+        take(options.take, results, page)
+        return
     commands = [options.command] if options.command else commands_of(options.names, options.quick)
     failed: list[str] = []
     with TemporaryDirectory() as cache:  # the benchmarks share programs
@@ -128,11 +135,23 @@ def main() -> None:
                 failed.append(command)
                 continue
             keep(results, lines)
-            source = page if page.exists() else PAGE
-            text = page_with(source.read_text(), stored(results))
-            write_text(page, page_with_plans(text, stored_plans(results)))
+            write_tables(results, page)
     if failed:
         sys.exit(f"failed: {'; '.join(failed)}")
+
+
+def take(source: Path, results: Path, page: Path) -> None:
+    """Adds the lines of another folder of results; none are there if no benchmark ended."""
+    for path in sorted(source.glob("*.json")):
+        keep(results, json.loads(path.read_text()))
+        write_tables(results, page)
+
+
+def write_tables(results: Path, page: Path) -> None:
+    """Writes the tables of all results into the page, which begins as a copy of PAGE."""
+    source = page if page.exists() else PAGE
+    text = page_with(source.read_text(), stored(results))
+    write_text(page, page_with_plans(text, stored_plans(results)))
 
 
 def commands_of(names: Sequence[str], quick: bool) -> list[str]:
@@ -149,7 +168,7 @@ def platform() -> str:
 
 
 def lines_of(command: str, environment: dict[str, str]) -> list[Line] | None:
-    """Runs a benchmark and returns its lines; where it fails, prints its error and returns None."""
+    """Runs a benchmark, prints its warnings and errors and returns its lines, None if it fails."""
     name, *arguments = shlex.split(command)
     ended = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", *arguments],
@@ -158,8 +177,8 @@ def lines_of(command: str, environment: dict[str, str]) -> list[Line] | None:
         capture_output=True,
         text=True,
     )
+    print(ended.stderr, end="", file=sys.stderr, flush=True)
     if ended.returncode:
-        print(ended.stderr, file=sys.stderr, flush=True)
         return None
     lines = [json.loads(line) for line in ended.stdout.splitlines()]
     for line in lines:
@@ -217,14 +236,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(names))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--output", type=Path, metavar="DIR")
-    parser.add_argument("--command", help="this one alone, with its options")
+    alone = parser.add_mutually_exclusive_group()
+    alone.add_argument("--command", help="this one alone, with its options")
+    alone.add_argument("--take", type=Path, metavar="DIR", help="what --output wrote there")
     options = parser.parse_args()
     if unknown := set(options.names) - set(names):
         parser.error(
             f"{', '.join(sorted(unknown))}: no such benchmark; there are {', '.join(names)}"
         )
-    if options.command and options.names:
-        parser.error("--command runs one benchmark alone; leave the names out")
+    if options.names and (options.command or options.take):
+        parser.error("--command and --take stand alone; leave the names out")
     if options.quick and options.output is None:
         parser.error("--quick needs --output=DIR, since its figures are not for the documentation")
     return options

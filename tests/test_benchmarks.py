@@ -19,7 +19,7 @@ from benchmarks.drawn_features import Size, draw
 from benchmarks.flops import forward_flops
 from benchmarks.measure import Program, alternate
 from benchmarks.recipe import steps_of
-from benchmarks.run import COMMANDS, keep, stored
+from benchmarks.run import COMMANDS, keep, stored, take
 from benchmarks.setting import Setting
 from benchmarks.table import BEGIN, END, page_with, row
 from dpeformer_jax.model.variants import VARIANTS
@@ -185,3 +185,19 @@ def test_a_line_takes_the_place_of_the_one_before_it(tmp_path):
     ]
     keep(tmp_path, [line(value=3.0, versions={"python": "3.14.0"})])
     assert [len(lines) for lines in stored(tmp_path)] == [1, 1]
+
+
+def test_the_lines_of_another_folder_join_those_that_are_there(tmp_path):
+    brought, results = tmp_path / "brought", tmp_path / "results"
+    brought.mkdir()
+    results.mkdir()
+    keep(results, [line(), line(benchmark="score", config=vars(SIZE))])
+    keep(brought, [line(value=2.0), line(benchmark="recipe")])
+    for _ in range(2):  # the second time changes nothing
+        take(brought, results, tmp_path / "page.md")
+        assert [(x["benchmark"], x["value"]) for x in stored(results)[0]] == [
+            ("extract", 2.0),
+            ("score", 1234.5),
+            ("recipe", 1234.5),
+        ]
+    assert "| recipe |" in (tmp_path / "page.md").read_text()
