@@ -31,9 +31,7 @@ STEPS = 8  # of the training loop, for each repeat
 def measure(setting: Setting, repeats: int) -> None:
     """Prints the lines of one setting."""
     config = dataclasses.asdict(setting)
-    records = DrawnRecords(
-        max(PICTURES, setting.batch_size) // IMAGES_PER_IDENTITY, IMAGES_PER_IDENTITY
-    )
+    records = pictures(setting)
     files, memory = (split(setting, records, cache, threads=1) for cache in ("none", "memory"))
     images = files.plan(1).size
 
@@ -46,9 +44,15 @@ def measure(setting: Setting, repeats: int) -> None:
 
     threads = setting.config.data.loader_threads
     loaded = split(setting, records, "memory", threads)
-    waited, total = waiting(setting, loaded, STEPS * repeats)
+    waited, total = waiting(Training(setting), loaded, STEPS * repeats)
     more = {"wait_ms": 1e3 * waited, "step_ms": 1e3 * total}
     report("input_waiting", config, 100 * waited / total, "% of the step", **more)
+
+
+def pictures(setting: Setting) -> DrawnRecords:
+    """Draws people enough for a batch."""
+    count = max(PICTURES, setting.batch_size)
+    return DrawnRecords(count // IMAGES_PER_IDENTITY, IMAGES_PER_IDENTITY)
 
 
 def split(setting: Setting, records: DrawnRecords, cache: str, threads: int) -> TrainingSplit:
@@ -75,12 +79,11 @@ def plain_decoding(setting: Setting, records: DrawnRecords, plan: np.ndarray) ->
     return Program(lambda: [decode(index).shape for index in plan.flat])
 
 
-def waiting(setting: Setting, images: TrainingSplit, steps: int) -> tuple[float, float]:
+def waiting(training: Training, images: TrainingSplit, steps: int) -> tuple[float, float]:
     """Returns the mean seconds that a training loop waits for a batch, and that a step takes.
 
     As in training, the loop asks for a batch while the step before it runs.
     """
-    training = Training(setting)
     # One plan for all steps, since an epoch of these few pictures is shorter than a real one.
     epochs = range(1, 2 + (steps + 1) // len(images.plan(1)))
     plan = np.concatenate([images.plan(epoch) for epoch in epochs])

@@ -2,15 +2,16 @@
 
 python -m benchmarks.recipe --dtype bfloat16 --attention cudnn --repeats 1
 
-The steps are those of a training, on a random batch that lies on the device. Loading, scores and
-checkpoints are not in the estimate. The sampling plan leaves some images of an epoch out, so a
-training makes fewer steps than are counted here.
+The loop is that of a training: threads make batches of drawn people, decoded in memory, and each
+goes to the device while the step before it runs. Scores and checkpoints are not in the estimate.
+The sampling plan leaves some images of an epoch out, so a training makes fewer steps than are
+counted here.
 """
 
 import dataclasses
-import statistics
 
-from benchmarks.measure import Program, report
+from benchmarks.input import pictures, split, waiting
+from benchmarks.measure import report
 from benchmarks.setting import Setting, measure_all
 from benchmarks.training import Training
 
@@ -20,10 +21,9 @@ MEASURED_STEPS = 200
 
 def measure(setting: Setting, repeats: int) -> None:
     """Prints the line of one setting."""
-    training = Training(setting)
-    program = Program(training.step)
-    program.seconds()  # compiles
-    step = statistics.median(program.seconds(MEASURED_STEPS) for _ in range(repeats))
+    training, threads = Training(setting), setting.config.data.loader_threads
+    images = split(setting, pictures(setting), "memory", threads)
+    waited, step = waiting(training, images, MEASURED_STEPS * repeats)
     steps = steps_of(setting)
     report(
         "recipe",
@@ -31,6 +31,7 @@ def measure(setting: Setting, repeats: int) -> None:
         steps * step / 60,
         f"min for {steps:,} steps",
         steps_per_s=1 / step,
+        waiting_percent=100 * waited / step,
     )
 
 
