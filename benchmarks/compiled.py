@@ -31,7 +31,7 @@ import numpy as np
 from jax.stages import Compiled, Lowered
 
 from benchmarks.collectives import asks_the_host, collectives_of
-from benchmarks.measure import versions
+from benchmarks.measure import planned_memory, versions
 from benchmarks.setting import Setting
 from benchmarks.targets import Target, target_named
 from benchmarks.training import CAMERAS, IDENTITIES, random_bank, random_batch
@@ -135,10 +135,7 @@ def planned(compiled: Compiled) -> dict[str, Any]:
     sizes = {
         "arguments": memory.argument_size_in_bytes,
         "temporary": memory.temp_size_in_bytes,
-        "peak": memory.argument_size_in_bytes
-        + memory.temp_size_in_bytes
-        + memory.output_size_in_bytes
-        - memory.alias_size_in_bytes,
+        "peak": planned_memory(compiled),
     }
     cost = compiled.cost_analysis() or {}
     return {

@@ -97,6 +97,13 @@ def matmul_peak(dtype: str) -> float:
     return 2 * size**3 / best * jax.device_count()
 
 
+def planned_memory(compiled: jax.stages.Compiled) -> int:
+    """Returns the bytes of arguments, temporary values, and results that replace no argument."""
+    memory = compiled.memory_analysis()
+    results = memory.output_size_in_bytes - memory.alias_size_in_bytes
+    return memory.argument_size_in_bytes + memory.temp_size_in_bytes + results
+
+
 def machine() -> dict[str, Any]:
     """Describes the machine."""
     return {

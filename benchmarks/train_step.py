@@ -14,7 +14,7 @@ import jax
 
 from benchmarks import peers
 from benchmarks.flops import forward_flops
-from benchmarks.measure import Program, alternate, matmul_peak, report
+from benchmarks.measure import Program, alternate, matmul_peak, planned_memory, report
 from benchmarks.setting import Setting, measure_all
 from benchmarks.training import Training
 
@@ -46,13 +46,6 @@ def peak_memory() -> int | None:
     """Returns the peak of one device's memory in bytes, None where the device does not tell."""
     stats = jax.local_devices()[0].memory_stats()
     return stats["peak_bytes_in_use"] if stats else None
-
-
-def planned_memory(compiled: jax.stages.Compiled) -> int:
-    """Returns the bytes of arguments, temporary values, and results that replace no argument."""
-    memory = compiled.memory_analysis()
-    results = memory.output_size_in_bytes - memory.alias_size_in_bytes
-    return memory.argument_size_in_bytes + memory.temp_size_in_bytes + results
 
 
 if __name__ == "__main__":

@@ -13,21 +13,15 @@ from jax.experimental.pallas import tpu
 
 from dpeformer_jax.model import attention
 from dpeformer_jax.model.attention import attention_for, cudnn, fused, plain
+from tests.fused_on_devices import HEADS, with_gradient
 from tests.toy import toy_spec
 
 ROOT = Path(__file__).parents[1]
-HEADS = 2
 
 
 def random_projections(batch, tokens, size=8, dtype=jnp.float32):
     shape = batch, tokens, 3 * HEADS * size
     return jax.random.normal(jax.random.key(tokens), shape, dtype)
-
-
-def with_gradient(program, qkv):
-    """Returns the result, and the gradient of a sum with fixed random factors."""
-    mixed, back = jax.vjp(lambda x: program(x, HEADS), qkv)
-    return mixed, *back(jax.random.normal(jax.random.key(1), mixed.shape, mixed.dtype))
 
 
 @pytest.mark.parametrize("tokens", [1, 9, 129, 211])
@@ -75,7 +69,8 @@ def test_a_cpu_takes_xla_without_a_word(caplog):
 
 
 def test_what_a_device_cannot_compute_falls_back_with_a_reason(caplog):
-    assert attention_for(toy_spec(), jax.devices()[0], "cudnn") == "xla"
+    for _ in range(2):  # for the training, then for its feature pass
+        assert attention_for(toy_spec(), jax.devices()[0], "cudnn") == "xla"
     told = caplog.text
     assert told.count("\n") == 1 and "'xla' and not by 'cudnn', which fails: " in told
 

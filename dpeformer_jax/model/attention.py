@@ -57,6 +57,7 @@ ATTENTIONS = {"xla": plain, "cudnn": cudnn, "fused": fused}
 AUTO = "auto"
 
 
+@functools.cache  # so that training and its feature pass warn once
 def attention_for(spec: NetworkSpec, device: jax.Device, wanted: str = AUTO) -> str:
     """Returns which of ATTENTIONS a network takes on a device.
 
@@ -77,7 +78,6 @@ def _leanest(platform: str, dtype: str) -> str:
     return "cudnn" if (platform, dtype) == ("gpu", "bfloat16") else "xla"
 
 
-@functools.cache
 def _refusal(name: str, spec: NetworkSpec, device: jax.Device) -> str | None:
     """Compiles the gradient for one image; returns why this fails, None where it does not."""
     size = VARIANTS[spec.variant]
