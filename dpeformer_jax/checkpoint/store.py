@@ -89,7 +89,7 @@ class Checkpoints:
             "notes": notes or {},
             "step": step,
         }
-        saved = {name: ocp.args.StandardSave(tree) for name, tree in items.items()}
+        saved = {name: ocp.args.StandardSave(tree) for name, tree in host.items()}
         saved["model"] = ocp.args.JsonSave(self._spec)
         saved["contents"] = ocp.args.JsonSave(checksums.seal(contents))
         try:
