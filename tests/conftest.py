@@ -21,8 +21,11 @@ from data.builders.rendered_reid import RenderedConfig, RenderedReid
 from data.dataset_spec import DataSettings
 from dpeformer_jax.base.command import LOGGERS
 
-# Compiling takes most of the tests' time; without LLVM's optimisation it takes half as long.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")
+# Compiling takes most of the tests' time. Without LLVM's optimisation it takes half as long, and
+# without XLA's newer way to write fused loops a third.
+os.environ.setdefault(
+    "XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+)
 MARKET = {
     "bounding_box_train": (
         *("2_c1_0.jpg", "2_c3_1.jpg", "2_c1_2.jpg", "2_c3_3.jpg"),

@@ -1,6 +1,5 @@
 """The programs of attention: their numbers, their gradients, and which one a device takes."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from jax.experimental.pallas import tpu
 from dpeformer_jax.model import attention
 from dpeformer_jax.model.attention import attention_for, cudnn, fused, plain
 from tests.fused_on_devices import HEADS, with_gradient
+from tests.many_devices import environment_with
 from tests.toy import toy_spec
 
 ROOT = Path(__file__).parents[1]
@@ -55,7 +55,7 @@ def test_cudnn_gets_even_numbers_of_tokens_and_the_same_numbers_come_back(tokens
 @pytest.mark.parametrize("devices", [1, 4])
 def test_each_device_runs_the_kernel_on_its_own_images(devices):
     """In a process of that many devices; one image, as at initialisation, on each of them."""
-    environment = os.environ | {"XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}"}
+    environment = environment_with(devices)
     line = [sys.executable, "-m", "tests.fused_on_devices"]
     told = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert told.returncode == 0, told.stderr

@@ -13,7 +13,6 @@ from benchmarks.targets import H100, target_named, text_of
 from dpeformer_jax.base.errors import UserError
 
 ROOT = Path(__file__).parents[1]
-GPU = "--variant nano8 --attention xla"
 HLO = """
   %all-reduce.5 = (f32[256,128]{1,0}, bf16[1024]{0}) all-reduce(%a, %b), replica_groups={{0,1}}
   %all-reduce.6 = f32[256]{0:T(256)} all-reduce(%c), to_apply=%add
@@ -87,11 +86,14 @@ def lines():
             pytest.fail("AOT_PYTHON is missing; .ci/run makes it")
         pytest.skip("no AOT_PYTHON")
     clean = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
-    options = "--image-size 64 32 --batch-size 8 --dtype bfloat16"
+    # With 8 pairs JAX 0.10.2's compiler for GPUs ends at a check of its own.
+    options = "--variant mu --image-size 64 32 --batch-size 16 --dtype bfloat16"
     found = {}
-    # "mu" in bfloat16 ends JAX 0.10.2's compiler for GPUs at a check of its own; cuDNN's attention
-    # needs a package of 900 MB.
-    for target, more in (("tpu v5e:2x2", "--variant mu"), ("h100 4", GPU)):
+    # cuDNN's attention needs a package of 900 MB.
+    for target, more in (
+        ("tpu v5e:2x2", ""),
+        ("h100 4", "--attention xla --program step features"),
+    ):
         line = [python, "-m", "benchmarks.compiled", *f"{options} {more}".split()]
         line += ["--target", target]
         done = subprocess.run(line, cwd=ROOT, env=clean, capture_output=True, text=True, check=True)
@@ -102,7 +104,7 @@ def lines():
 
 @pytest.mark.slow
 def test_everything_compiles_and_nothing_asks_the_host(lines):
-    assert len(lines) == 8
+    assert len(lines) == 7
     assert all(told["compiles"] and not told["asks_the_host"] for told in lines.values())
     assert all(told["memory"]["peak"] > 0 for told in lines.values())
 

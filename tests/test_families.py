@@ -1,7 +1,6 @@
 """What every family of networks must do: train, be scored, keep images apart, and be stored."""
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from family_steps import experiment_of
 from flax.traverse_util import flatten_dict
+from many_devices import environment_with
 from toy import SIZE, ToyImages, toy_spec, toy_tests, toy_variables
 
 from configs.presets import PRESETS
@@ -98,10 +98,9 @@ def test_every_parameter_receives_a_gradient(family):
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family != "dpeformer"])
 def test_jit_and_pmap_on_one_and_four_devices_make_the_same_step(family):
     """A process with four devices; tests/test_parallel.py does so with DPEFormer."""
-    flags = "--xla_force_host_platform_device_count=4 --xla_backend_optimization_level=0"
-    env = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags}
     command = [sys.executable, "tests/family_steps.py", family]
-    result = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True)
+    environment = environment_with(devices=4)
+    result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     found = json.loads(result.stdout)
     assert found["devices"] == 4 and found["moved"] > 1e-3

@@ -1,6 +1,5 @@
 """The one feature pass: every picture counts once, in order, whatever the batch."""
 
-import os
 import socket
 import subprocess
 import sys
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from many_devices import environment_with
 from toy import SIZE, ToyImages, toy_spec, toy_variables
 
 from dpeformer_jax.features import FeaturePass, at_unit_length, unit_length
@@ -127,15 +127,13 @@ def test_two_processes_share_the_pictures(tmp_path, features, batch_size):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    flags = "--xla_force_host_platform_device_count=2"
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "XLA_FLAGS": flags}
     files = [tmp_path / f"{process}.npz" for process in range(2)]
     command = [sys.executable, "tests/toy_shares.py"]
     processes = [
         subprocess.Popen(
             [*command, str(file), str(batch_size), str(process), "2", address],
             cwd=ROOT,
-            env=environment,
+            env=environment_with(devices=2),
         )
         for process, file in enumerate(files)
     ]

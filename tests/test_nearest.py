@@ -1,12 +1,12 @@
 """The nearest images against a float64 sort of all pairs, where float32 alone would go wrong."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from many_devices import environment_with
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.retrieval import nearest as module
@@ -122,9 +122,8 @@ def test_one_image():
 @pytest.mark.slow
 def test_the_number_of_devices_does_not_matter():
     """This file as a program, on four devices."""
-    flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    env = os.environ | flags | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, __file__], cwd=ROOT, env=env, check=True)
+    environment = environment_with(devices=4)
+    subprocess.run([sys.executable, __file__], cwd=ROOT, env=environment, check=True)
 
 
 def main():

@@ -22,8 +22,6 @@ from dpeformer_jax.training.occlusion import (
     resize_matrix,
 )
 
-# These programs run once: compiling them takes all the time, and optimising them most of that.
-quick_jit = partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})
 PERSON = np.full((64, 32, 3), 0.25, np.float32)
 
 
@@ -32,7 +30,7 @@ def solid_bank(tall):
 
 
 def covered(tall, count=100):
-    occlude = quick_jit(partial(realistic_occlusion, image=PERSON, bank=solid_bank(tall)))
+    occlude = jax.jit(partial(realistic_occlusion, image=PERSON, bank=solid_bank(tall)))
     keys = jax.random.split(jax.random.key(0), count)
     return np.stack([np.asarray(occlude(key))[..., 0] == 1 for key in keys])
 
@@ -81,14 +79,14 @@ def test_every_cutout_of_the_bank_is_used():
     colours[..., 3] = 255
     colours[..., 0] = np.arange(5)[:, None, None] * 50
     bank = OccluderBank(jnp.asarray(colours), jnp.zeros(5, bool))
-    occlude = quick_jit(jax.vmap(lambda key: realistic_occlusion(key, PERSON, bank)))
+    occlude = jax.jit(jax.vmap(lambda key: realistic_occlusion(key, PERSON, bank)))
     pasted = np.asarray(occlude(jax.random.split(jax.random.key(0), 60)))
     seen = {round(float(v) * 255) for v in np.unique(pasted.round(4)) if v != 0.25}
     assert {0, 50, 100, 150, 200} <= seen
 
 
 def test_erasing_puts_noise_in_one_rectangle_of_the_stated_area():
-    erase = quick_jit(jax.vmap(lambda key: random_erasing(key, PERSON)))
+    erase = jax.jit(jax.vmap(lambda key: random_erasing(key, PERSON)))
     changed = np.asarray(erase(jax.random.split(jax.random.key(0), 200)) != 0.25).any(axis=-1)
     shares = changed.mean(axis=(1, 2))
     assert shares.min() >= 0.04 and shares.max() <= 0.42 and np.ptp(shares) > 0.25
@@ -164,7 +162,7 @@ LABELS = jnp.array([3, 3, 7, 7, 0, 0])
 
 def test_a_donor_is_any_image_of_another_identity():
     keys = jax.random.split(jax.random.key(0), 200)
-    choose = quick_jit(jax.vmap(other_identity, (0, None, None)))
+    choose = jax.jit(jax.vmap(other_identity, (0, None, None)))
     assert set(np.asarray(choose(keys, LABELS, 7)).tolist()) == {0, 1, 4, 5}
 
 
@@ -174,7 +172,7 @@ def test_what_is_not_of_the_image_is_of_one_of_another_identity(kind):
     images = np.zeros((6, 64, 32, 3), np.uint8)
     images[np.arange(6), ..., own] = 255
     occlude = occlusion_of(kind, None, jnp.asarray(images), LABELS)
-    occlude = quick_jit(jax.vmap(jax.vmap(occlude), (0, None, None)))
+    occlude = jax.jit(jax.vmap(jax.vmap(occlude), (0, None, None)))
     keys = jax.random.split(jax.random.key(0), (40, 6))
     views = np.asarray(occlude(keys, images / np.float32(255), LABELS))
     np.testing.assert_allclose(views.sum(axis=-1), 1, atol=1e-5)
@@ -191,7 +189,7 @@ def numbered(offset):
 
 def test_a_rectangle_is_one_of_the_donor_from_anywhere_in_it():
     image, donor = numbered(0), numbered(10_000)
-    paste_one = quick_jit(jax.vmap(rectangle_of_another, (0, None, None)))
+    paste_one = jax.jit(jax.vmap(rectangle_of_another, (0, None, None)))
     views = np.asarray(paste_one(jax.random.split(jax.random.key(0), 200), image, donor))
     shares, moves = [], set()
     for view in views:
@@ -208,7 +206,7 @@ def test_a_rectangle_is_one_of_the_donor_from_anywhere_in_it():
     assert len(moves) > 50
 
 
-stand = quick_jit(jax.vmap(person_in_front, (0, None, None)))
+stand = jax.jit(jax.vmap(person_in_front, (0, None, None)))
 
 
 def test_a_person_stands_in_front_at_either_side_on_the_lower_edge():

@@ -1,7 +1,6 @@
 """The same training on any number of devices and processes, by jit and by pmap: real processes."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -12,12 +11,12 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from many_devices import environment_with
 
 from dpeformer_jax.checkpoint.weights import load_weights
 from dpeformer_jax.runtime.devices import data_mesh, own_places
 
 ROOT = Path(__file__).parents[1]
-QUICK = "--xla_backend_optimization_level=0"  # compiles three times faster
 # With others, as 0, two candidates for the triplet's hardest pair lie so close that sums in another
 # order choose the other one, and losses part by 1e-4.
 SEED = 2
@@ -26,13 +25,8 @@ pytestmark = pytest.mark.slow
 
 def start(workdir, devices, *fields, pace=0):
     """tests/toy_training.py with that many devices, which are threads of the CPU."""
-    env = os.environ | {
-        "JAX_PLATFORMS": "cpu",
-        "PYTHONPATH": str(ROOT),
-        "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices} {QUICK}",
-        # More devices than cores wait for each other's threads; one step at a time cannot.
-        "JAX_CPU_ENABLE_ASYNC_DISPATCH": "false",
-    }
+    # More devices than cores wait for each other's threads; one step at a time cannot.
+    env = environment_with(devices) | {"JAX_CPU_ENABLE_ASYNC_DISPATCH": "false"}
     command = [
         sys.executable,
         "tests/toy_training.py",

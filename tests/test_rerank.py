@@ -1,6 +1,5 @@
 """k-reciprocal re-ranking against the released program, its definition and what must not matter."""
 
-import os
 import subprocess
 import sys
 import tracemalloc
@@ -8,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from many_devices import environment_with
 
 from dpeformer_jax.base.errors import UserError
 from dpeformer_jax.features import unit_length
@@ -168,9 +168,8 @@ def test_a_large_set_is_reranked_as_in_one_piece(monkeypatch, size):
 @pytest.mark.slow
 def test_the_number_of_devices_does_not_matter():
     """This file as a program, on four devices."""
-    flags = {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
-    env = os.environ | flags | {"PYTHONPATH": str(ROOT)}
-    subprocess.run([sys.executable, __file__], cwd=ROOT, env=env, check=True)
+    environment = environment_with(devices=4)
+    subprocess.run([sys.executable, __file__], cwd=ROOT, env=environment, check=True)
 
 
 def main():
