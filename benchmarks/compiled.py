@@ -15,7 +15,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,12 +74,7 @@ def _apart(
 ) -> dict[str, Any]:
     """Compiles a program in a process of its own: XLA ends the process where it fails a check."""
     point = {"target": target.name, "program": program, "parallel": way, "dtype": setting.dtype}
-    fixed = {"variant": given.variant, "batch-size": given.batch_size, "effort": given.effort}
-    fixed |= {"attention": given.attention}
-    fixed |= {"description": given.description} if given.description else {}
-    words = [f"--{name}={value}" for name, value in (point | fixed).items()]
-    words += ["--image-size", *map(str, given.image_size)]
-    line = [sys.executable, "-m", "benchmarks.compiled", *words]
+    line = [sys.executable, "-m", "benchmarks.compiled", *_words(vars(given) | point)]
     done = subprocess.run(line, capture_output=True, text=True)
     if done.returncode == 0:
         return json.loads(done.stdout)
@@ -89,6 +84,16 @@ def _apart(
         "compiles": False,
         "reason": f"the compiler ended with code {done.returncode}: {reason}",
     }
+
+
+def _words(options: Mapping[str, Any]) -> list[str]:
+    """Returns options, of which some may have several values, as on a command line."""
+    words = []
+    for name, value in options.items():
+        if value is not None:
+            values = value if isinstance(value, list | tuple) else [value]
+            words += [f"--{name.replace('_', '-')}", *map(str, values)]
+    return words
 
 
 def _heading(
