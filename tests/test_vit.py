@@ -114,7 +114,8 @@ def test_gradients_of_weights_are_summed_in_float32():
         np.testing.assert_array_equal(found["params"][name], 4096 * (1 + 2**-7))
 
 
-@pytest.mark.parametrize(("trunk", "remat"), [(False, False), (True, True)])
+@pytest.mark.parametrize("trunk", [False, True])
+@pytest.mark.parametrize("remat", [False, True])
 def test_scanned_blocks_compute_the_same_from_the_same_weights(trunk, remat):
     fields = {"stride": 8, "drop_path": 0.5, "trunk": trunk, "remat": remat}
     plain, scanned = (

@@ -89,6 +89,7 @@ class Checkpoints:
             "notes": notes or {},
             "step": step,
         }
+        # Not the devices' arrays, of which orbax would cut a slice for each device.
         saved = {name: ocp.args.StandardSave(tree) for name, tree in host.items()}
         saved["model"] = ocp.args.JsonSave(self._spec)
         saved["contents"] = ocp.args.JsonSave(checksums.seal(contents))
